@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One table serves flags, URI keys and help; every refusal names the parameter and the numbers. */
+#include "perrin/base/param.h"
+
+#include "testkit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct values {
+	int64_t count;
+	double cutoff_A;
+	int fast, mode;
+	char path[PN_PARAM_TEXT_MAX];
+};
+
+static const char *const modes[] = { "every", "freshest", NULL };
+
+static const struct pn_param table[] = {
+	{ .name = "path", .help = "a path", .type = PN_PARAM_TEXT, .off = offsetof(struct values, path),
+	  .positional = 1, .required = 1 },
+	{ .name = "count", .help = "how many", .type = PN_PARAM_I64,
+	  .off = offsetof(struct values, count), .def = 3, .min = 1, .max = 10 },
+	{ .name = "cutoff_A", .unit = "A", .help = "cut-off", .type = PN_PARAM_F64,
+	  .off = offsetof(struct values, cutoff_A), .def = 3.4, .min = 0.5, .max = 10 },
+	{ .name = "fast", .help = "no dawdling", .type = PN_PARAM_BOOL,
+	  .off = offsetof(struct values, fast) },
+	{ .name = "mode", .help = "policy", .type = PN_PARAM_ENUM, .off = offsetof(struct values, mode),
+	  .choices = modes },
+	{ 0 },
+};
+
+static void defaults_flags_and_words(void **state)
+{
+	(void)state;
+	struct values v;
+	struct pn_error err = { 0 };
+	char *argv[] = { "--cutoff-A=2.5", "in.npy", "--fast", "--mode", "freshest", "more", "words" };
+	char *extra[8];
+	int extra_count;
+
+	pn_params_default(table, &v);
+	assert_int_equal(v.count, 3);
+	assert_int_equal(pn_params_parse_argv(table, &v, 7, argv, extra, &extra_count, &err), PN_OK);
+	assert_true(v.cutoff_A == 2.5 && v.fast == 1 && v.mode == 1);
+	assert_string_equal(v.path, "in.npy");
+	assert_int_equal(extra_count, 2);
+	assert_string_equal(extra[1], "words");
+	assert_int_equal(pn_params_parse_argv(table, &v, 7, argv, NULL, NULL, &err), PN_EARG);
+	assert_non_null(strstr(err.text, "more"));
+	assert_int_equal(pn_params_parse_argv(table, &v, 1, (char *[]){ "--help" }, NULL, NULL, &err),
+			 PN_EEND);
+}
+
+static void refusals_name_the_parameter(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *value, *says;
+	} cases[] = {
+		{ "cutoff_A", "0", "cutoff_A = 0: must be 0.5..10 A" },
+		{ "cutoff_A", "nan", "not a number" },
+		{ "cutoff_A", "3 A", "not a number" },
+		{ "count", "3.5", "count = 3.5: not an integer" },
+		{ "count", "99999999999999999999", "not an integer" },
+		{ "mode", "newest", "must be one of every, freshest" },
+		{ "fast", "maybe", "must be true or false" },
+		{ "cutof", "1", "no parameter 'cutof'; there are: path, count, cutoff_A" },
+	};
+	struct values v;
+	struct pn_error err = { 0 };
+
+	pn_params_default(table, &v);
+	for (size_t i = 0; i < PN_COUNT(cases); i++) {
+		assert_int_equal(pn_param_set(table, &v, cases[i].name, cases[i].value, &err), PN_EARG);
+		assert_non_null(strstr(err.text, cases[i].says));
+	}
+	assert_int_equal(pn_params_parse_argv(table, &v, 0, NULL, NULL, NULL, &err), PN_EARG);
+	assert_non_null(strstr(err.text, "path is missing"));
+	assert_int_equal(pn_params_parse_argv(table, &v, 1, (char *[]){ "--count" }, NULL, NULL, &err),
+			 PN_EARG);
+}
+
+static void query_of_a_uri(void **state)
+{
+	(void)state;
+	struct values v;
+	struct pn_error err = { 0 };
+
+	pn_params_default(table, &v);
+	assert_int_equal(pn_params_parse_query(table, &v, "count=7&path=a%20b%3D&mode=freshest", &err),
+			 PN_OK);
+	assert_int_equal(v.count, 7);
+	assert_string_equal(v.path, "a b=");
+	assert_int_equal(pn_params_parse_query(table, &v, "count", &err), PN_EARG);
+	assert_int_equal(pn_params_parse_query(table, &v, "path=%zz", &err), PN_EARG);
+}
+
+static void text_reads_back(void **state)
+{
+	(void)state;
+	struct values v, w;
+	struct pn_error err = { 0 };
+	char text[PN_PARAM_TEXT_MAX];
+
+	pn_params_default(table, &v);
+	pn_params_default(table, &w);
+	v.cutoff_A = 1.0 / 3 + 1;
+	v.count = 9;
+	v.mode = 1;
+	strcpy(v.path, "x");
+	for (const struct pn_param *row = table; row->name; row++)
+		assert_int_equal(pn_param_set(table, &w, row->name,
+					      pn_param_text(row, &v, text, sizeof text), &err),
+				 PN_OK);
+	assert_true(v.cutoff_A == w.cutoff_A && v.count == w.count && v.mode == w.mode);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_flags_and_words),
+		cmocka_unit_test(refusals_name_the_parameter),
+		cmocka_unit_test(query_of_a_uri),
+		cmocka_unit_test(text_reads_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
