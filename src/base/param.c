@@ -14,6 +14,10 @@ static void *field(const struct pn_param *row, void *base)
 void pn_params_default(const struct pn_param *table, void *base)
 {
 	for (const struct pn_param *row = table; row && row->name; row++) {
+		if (row->group) {
+			pn_params_default(row->group, field(row, base));
+			continue;
+		}
 		switch (row->type) {
 		case PN_PARAM_I64:
 			*(int64_t *)field(row, base) = (int64_t)row->def;
@@ -29,6 +33,9 @@ void pn_params_default(const struct pn_param *table, void *base)
 			snprintf(field(row, base), PN_PARAM_TEXT_MAX, "%s",
 				 row->def_text ? row->def_text : "");
 			break;
+		case PN_PARAM_LIST:
+			((struct pn_param_list *)field(row, base))->count = 0;
+			break;
 		}
 	}
 }
@@ -41,20 +48,60 @@ static int same_name(const char *a, const char *b)
 	return *a == *b;
 }
 
+/* The row of a name, and in *off its offset from the outer struct. */
+static const struct pn_param *find(const struct pn_param *table, const char *name, size_t *off)
+{
+	for (const struct pn_param *row = table; row && row->name; row++) {
+		const struct pn_param *found = row;
+
+		*off = 0;
+		if (row->group)
+			found = find(row->group, name, off);
+		else if (!same_name(row->name, name))
+			found = NULL;
+		if (found) {
+			*off += row->off;
+			return found;
+		}
+	}
+	return NULL;
+}
+
 const struct pn_param *pn_param_find(const struct pn_param *table, const char *name)
 {
-	for (const struct pn_param *row = table; row && row->name; row++)
-		if (same_name(row->name, name))
-			return row;
-	return NULL;
+	size_t off;
+
+	return find(table, name, &off);
+}
+
+size_t pn_params_flatten(const struct pn_param *table, struct pn_param *rows, size_t max)
+{
+	size_t count = 0;
+
+	for (const struct pn_param *row = table; row && row->name; row++) {
+		if (!row->group) {
+			pn_assert(count + 1 < max);
+			rows[count++] = *row;
+			continue;
+		}
+		size_t more = pn_params_flatten(row->group, rows + count, max - count);
+
+		for (size_t i = 0; i < more; i++)
+			rows[count + i].off += row->off;
+		count += more;
+	}
+	memset(&rows[count], 0, sizeof rows[count]);
+	return count;
 }
 
 static int unknown(const struct pn_param *table, const char *name, struct pn_error *err)
 {
+	struct pn_param rows[PN_PARAM_ROWS_MAX];
 	char known[PN_ERROR_TEXT_MAX / 2] = "";
 	size_t used = 0;
 
-	for (const struct pn_param *row = table; row && row->name; row++) {
+	pn_params_flatten(table, rows, PN_COUNT(rows));
+	for (const struct pn_param *row = rows; row->name; row++) {
 		int n = snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", row->name);
 
 		if (n < 0 || (used += (size_t)n) >= sizeof known)
@@ -107,14 +154,26 @@ static int set_enum(const struct pn_param *row, int *dst, const char *value, str
 	return pn_error_set(err, PN_EARG, "%s = %.80s: must be one of %s", row->name, value, words);
 }
 
+static int add_to_list(const struct pn_param *row, struct pn_param_list *list, const char *value,
+		       struct pn_error *err)
+{
+	if (list->count == PN_PARAM_LIST_MAX)
+		return pn_error_set(err, PN_EARG, "%s: given more than %d times", row->name,
+				    PN_PARAM_LIST_MAX);
+	list->items[list->count++] = value;
+	return PN_OK;
+}
+
 int pn_param_set(const struct pn_param *table, void *base, const char *name, const char *value,
 		 struct pn_error *err)
 {
-	const struct pn_param *row = pn_param_find(table, name);
+	size_t off;
+	const struct pn_param *row = find(table, name, &off);
 	char *end;
 
 	if (!row)
 		return unknown(table, name, err);
+	base = (char *)base + off - row->off;
 	errno = 0;
 	switch (row->type) {
 	case PN_PARAM_I64: {
@@ -147,9 +206,21 @@ int pn_param_set(const struct pn_param *table, void *base, const char *name, con
 					    strlen(value), PN_PARAM_TEXT_MAX - 1);
 		memcpy(field(row, base), value, strlen(value) + 1);
 		return PN_OK;
+	case PN_PARAM_LIST:
+		return add_to_list(row, field(row, base), value, err);
 	}
 	pn_assert(!"known parameter type");
 	return PN_EARG;
+}
+
+static void list_text(const struct pn_param_list *list, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	if (size)
+		buf[0] = 0;
+	for (int i = 0; i < list->count && used < size; i++)
+		used += (size_t)snprintf(buf + used, size - used, "%s%s", i ? " " : "", list->items[i]);
 }
 
 char *pn_param_text(const struct pn_param *row, const void *base, char *buf, size_t size)
@@ -172,13 +243,17 @@ char *pn_param_text(const struct pn_param *row, const void *base, char *buf, siz
 	case PN_PARAM_TEXT:
 		snprintf(buf, size, "%s", (const char *)v);
 		break;
+	case PN_PARAM_LIST:
+		list_text(v, buf, size);
+		break;
 	}
 	return buf;
 }
 
 static void flag_text(const struct pn_param *row, char *buf, size_t size)
 {
-	const char *arg = row->unit ? row->unit : row->type == PN_PARAM_TEXT ? "TEXT" : "N";
+	int words = row->type == PN_PARAM_TEXT || row->type == PN_PARAM_LIST;
+	const char *arg = row->unit ? row->unit : words ? "TEXT" : "N";
 	char name[64];
 
 	snprintf(name, sizeof name, "%s", row->name);
@@ -199,7 +274,10 @@ static void flag_text(const struct pn_param *row, char *buf, size_t size)
 
 void pn_params_help(FILE *out, const struct pn_param *table)
 {
-	for (const struct pn_param *row = table; row && row->name; row++) {
+	struct pn_param rows[PN_PARAM_ROWS_MAX];
+
+	pn_params_flatten(table, rows, PN_COUNT(rows));
+	for (const struct pn_param *row = rows; row->name; row++) {
 		char flag[96];
 
 		flag_text(row, flag, sizeof flag);
@@ -216,6 +294,8 @@ void pn_params_help(FILE *out, const struct pn_param *table)
 			fprintf(out, ")");
 		} else if (row->type == PN_PARAM_TEXT && row->def_text && row->def_text[0]) {
 			fprintf(out, " (default %s)", row->def_text);
+		} else if (row->type == PN_PARAM_LIST) {
+			fprintf(out, " (may be repeated)");
 		}
 		fprintf(out, "\n");
 	}
@@ -288,7 +368,7 @@ int pn_params_parse_argv(const struct pn_param *table, void *base, int argc, cha
 		} else {
 			return pn_error_set(err, PN_EARG, "unexpected argument '%.200s'", argv[i]);
 		}
-		if (row && row - table < (ptrdiff_t)sizeof seen)
+		if (row >= table && row < table + sizeof seen)
 			seen[row - table] = 1;
 		i += used;
 	}
@@ -337,6 +417,9 @@ int pn_params_parse_query(const struct pn_param *table, void *base, const char *
 		snprintf(name, sizeof name, "%.*s", (int)(equal - query), query);
 		if (percent_decode(value, sizeof value, equal + 1, length - (size_t)(equal - query) - 1))
 			return pn_error_set(err, PN_EARG, "%s: bad %%XX or too long a value", name);
+		const struct pn_param *row = pn_param_find(table, name);
+		if (row && row->type == PN_PARAM_LIST)
+			return pn_error_set(err, PN_EARG, "%s: a list cannot be given here", name);
 		int rc = pn_param_set(table, base, name, value, err);
 		if (rc)
 			return rc;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define PN_PARAM_TEXT_MAX 1024 /* bytes of a text parameter's char array, with its NUL */
+#define PN_PARAM_LIST_MAX 64   /* words of a list parameter                            */
 
 enum pn_param_type {
 	PN_PARAM_I64,  /* field: int64_t                                        */
@@ -17,6 +18,13 @@ enum pn_param_type {
 	PN_PARAM_BOOL, /* field: int (0 or 1)                                   */
 	PN_PARAM_TEXT, /* field: char [PN_PARAM_TEXT_MAX]                       */
 	PN_PARAM_ENUM, /* field: int, the index of the word in `choices`        */
+	PN_PARAM_LIST, /* field: struct pn_param_list; a flag that may be repeated (commands only) */
+};
+
+/** What a repeated flag was given, in order. The words are borrowed from who set them (argv). */
+struct pn_param_list {
+	const char *items[PN_PARAM_LIST_MAX];
+	int count;
 };
 
 /**
@@ -29,25 +37,40 @@ struct pn_param {
 	const char *help;   /* one line                                                       */
 	enum pn_param_type type;
 	size_t off;         /* offsetof the field in the struct that holds the values         */
-	double def;         /* default of numbers, booleans and enums                         */
+	double def;         /* default of numbers, booleans and enums; a list begins empty    */
 	double min, max;    /* range, both ends allowed; min == max: no limit                 */
 	const char *def_text;         /* default of texts; NULL: ""                           */
 	const char *const *choices;   /* enum words, NULL-terminated                          */
 	int required;       /* a positional argument or flag that must be given (commands)    */
 	int positional;     /* commands: taken by place, in table order, not by flag          */
+	/* a row with a group stands for the rows of that table (a kernel's), whose offsets count
+	 * from this row's off; of its other fields only a non-NULL name matters                */
+	const struct pn_param *group;
 };
 
 /** pn_params_default - write every default into the struct at @base. */
 void pn_params_default(const struct pn_param *table, void *base);
 
-/** pn_param_find - the row of @name ('-' and '_' are the same), or NULL. */
+/**
+ * pn_params_flatten - the rows of a table with those of its groups, offsets from the outer base.
+ *
+ * @rows: [out] @max rows, ended by one without a name
+ *
+ * Returns their number without the last. A table of more rows than fit is a bug.
+ */
+#define PN_PARAM_ROWS_MAX 96
+size_t pn_params_flatten(const struct pn_param *table, struct pn_param *rows, size_t max);
+
+/** pn_param_find - the row of @name ('-' and '_' are the same), or NULL; in a group its offset
+ * counts from the group's. */
 const struct pn_param *pn_param_find(const struct pn_param *table, const char *name);
 
 /**
  * pn_param_set - set one parameter from text; checks type and range.
  *
  * Returns PN_EARG with a text that names the parameter, the value and the range, e.g.
- * "cutoff_A = 0: must be 0.5..10 A"; an unknown name lists the known ones.
+ * "cutoff_A = 0: must be 0.5..10 A"; an unknown name lists the known ones. A list takes @value as
+ * one more word, and keeps the pointer.
  */
 int pn_param_set(const struct pn_param *table, void *base, const char *name, const char *value,
 		 struct pn_error *err);
@@ -69,7 +92,8 @@ void pn_params_help(FILE *out, const struct pn_param *table);
 int pn_params_parse_argv(const struct pn_param *table, void *base, int argc, char **argv,
 			 char **extra, int *extra_count, struct pn_error *err);
 
-/** pn_params_parse_query - read "a=1&b=two" (URI query, %XX decoded) into the struct. */
+/** pn_params_parse_query - read "a=1&b=two" (URI query, %XX decoded) into the struct; PN_EARG for a
+ * list, whose words would have no home. */
 int pn_params_parse_query(const struct pn_param *table, void *base, const char *query,
 			  struct pn_error *err);
 

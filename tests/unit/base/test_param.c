@@ -12,6 +12,7 @@ struct values {
 	double cutoff_A;
 	int fast, mode;
 	char path[PN_PARAM_TEXT_MAX];
+	struct pn_param_list set;
 };
 
 static const char *const modes[] = { "every", "freshest", NULL };
@@ -27,6 +28,8 @@ static const struct pn_param table[] = {
 	  .off = offsetof(struct values, fast) },
 	{ .name = "mode", .help = "policy", .type = PN_PARAM_ENUM, .off = offsetof(struct values, mode),
 	  .choices = modes },
+	{ .name = "set", .help = "one setting", .type = PN_PARAM_LIST,
+	  .off = offsetof(struct values, set) },
 	{ 0 },
 };
 
@@ -96,6 +99,32 @@ static void query_of_a_uri(void **state)
 	assert_int_equal(pn_params_parse_query(table, &v, "path=%zz", &err), PN_EARG);
 }
 
+static void repeated_flags_keep_their_order(void **state)
+{
+	(void)state;
+	struct values v;
+	struct pn_error err = { 0 };
+	char text[64], *argv[] = { "--set", "a.x=1", "in.npy", "--set=b.y=2" };
+
+	memset(&v, 0xff, sizeof v);
+	pn_params_default(table, &v);
+	assert_int_equal(v.set.count, 0);
+	assert_int_equal(pn_params_parse_argv(table, &v, 4, argv, NULL, NULL, &err), PN_OK);
+	assert_int_equal(v.set.count, 2);
+	assert_string_equal(v.set.items[0], "a.x=1");
+	assert_string_equal(v.set.items[1], "b.y=2");
+	const struct pn_param *row = pn_param_find(table, "set");
+	assert_string_equal(pn_param_text(row, &v, text, sizeof text), "a.x=1 b.y=2");
+	assert_string_equal(pn_param_text(row, &v, text, 4), "a.x");
+	for (int i = 2; i < PN_PARAM_LIST_MAX; i++)
+		assert_int_equal(pn_param_set(table, &v, "set", "c", &err), PN_OK);
+	assert_int_equal(pn_param_set(table, &v, "set", "c", &err), PN_EARG);
+	assert_int_equal(v.set.count, PN_PARAM_LIST_MAX);
+	/* its words would be gone after the call */
+	assert_int_equal(pn_params_parse_query(table, &v, "set=a.x%3D1", &err), PN_EARG);
+	assert_non_null(strstr(err.text, "set"));
+}
+
 static void text_reads_back(void **state)
 {
 	(void)state;
@@ -109,11 +138,38 @@ static void text_reads_back(void **state)
 	v.count = 9;
 	v.mode = 1;
 	strcpy(v.path, "x");
-	for (const struct pn_param *row = table; row->name; row++)
+	for (const struct pn_param *row = table; row->type != PN_PARAM_LIST; row++)
 		assert_int_equal(pn_param_set(table, &w, row->name,
 					      pn_param_text(row, &v, text, sizeof text), &err),
 				 PN_OK);
 	assert_true(v.cutoff_A == w.cutoff_A && v.count == w.count && v.mode == w.mode);
+}
+
+static void groups_stand_for_their_rows(void **state)
+{
+	(void)state;
+	struct stage {
+		double own_px;
+		struct values kernel;
+	} stage;
+	const struct pn_param rows[] = {
+		{ .name = "own_px", .type = PN_PARAM_F64, .off = offsetof(struct stage, own_px), .def = 7 },
+		{ .name = "kernel", .group = table + 1, .off = offsetof(struct stage, kernel) },
+		{ 0 },
+	};
+	struct pn_param flat[PN_PARAM_ROWS_MAX];
+	struct pn_error err = { 0 };
+
+	pn_params_default(rows, &stage);
+	assert_true(stage.own_px == 7 && stage.kernel.cutoff_A == 3.4);
+	assert_int_equal(pn_param_set(rows, &stage, "cutoff-A", "5", &err), PN_OK);
+	assert_true(stage.kernel.cutoff_A == 5 && stage.own_px == 7);
+	assert_int_equal(pn_params_flatten(rows, flat, PN_COUNT(flat)), 6);
+	assert_string_equal(flat[2].name, "cutoff_A");
+	assert_int_equal(flat[2].off, offsetof(struct stage, kernel.cutoff_A));
+	assert_null(flat[6].name);
+	assert_int_equal(pn_param_set(rows, &stage, "kernel", "5", &err), PN_EARG);
+	assert_non_null(strstr(err.text, "own_px, count"));
 }
 
 int main(void)
@@ -122,7 +178,9 @@ int main(void)
 		cmocka_unit_test(defaults_flags_and_words),
 		cmocka_unit_test(refusals_name_the_parameter),
 		cmocka_unit_test(query_of_a_uri),
+		cmocka_unit_test(repeated_flags_keep_their_order),
 		cmocka_unit_test(text_reads_back),
+		cmocka_unit_test(groups_stand_for_their_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
