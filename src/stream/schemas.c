@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * schemas.c - the tables of the five message types, and the rules that tie their fields together.
+ *
+ * What one field may hold by itself stands in its row. What fields must say together is checked by
+ *the type's payload_bytes, which the encoder and the decoder both call:
+ *
+ *	frames    offset_ns has count values, starts with 0 and never falls
+ *	crops     spots_per_A has pairs
+ *	crystal   gx_per_A and gy_per_A are both known or both not; so are the lattice's centre's
+ *	truth     quaternion has 4 values and norm 1, center_A and zone_deg have 3 values
+ */
+#include "perrin/stream/head.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#define SIDE_PX_MAX  65536.0 /* pixels along one axis of an image                      */
+#define PLACE_PX_MAX 1e6     /* places on a frame, also outside of it                  */
+#define TIME_NS_MAX  1e18    /* 31 years: further apart no frames of one message are   */
+
+const char *const pn_track_words[] = { "new", "found", NULL };
+const char *const pn_class_words[] = { "low", "high", NULL };
+
+/* The C type of the member says the field's type: the two cannot disagree. */
+#define TYPE_OF(s, m) \
+	_Generic(((struct s *)0)->m, uint64_t: PN_FIELD_U64, int64_t: PN_FIELD_I64,          \
+		 double: PN_FIELD_F64, int: PN_FIELD_WORD, enum pn_dtype: PN_FIELD_DTYPE,    \
+		 char *: PN_FIELD_TEXT, double *: PN_FIELD_F64S, int64_t *: PN_FIELD_I64S)
+
+#define FIELD(s, m, u, h) \
+	.key = #m, .unit = u, .help = h, .type = TYPE_OF(s, m), .off = offsetof(struct s, m)
+#define ARRAY(s, m, count, u, h)                                   \
+	FIELD(s, m, u, h), .count_off = offsetof(struct s, count), \
+			   .capacity = PN_COUNT(((struct s *)0)->m)
+#define RANGE(lo, hi) .min = lo, .max = hi
+
+/* ---- frames -------------------------------------------------------------------------------- */
+
+static const struct pn_field frames_fields[] = {
+	{ FIELD(pn_frames_head, frame, "", "index of the first frame of the message") },
+	{ FIELD(pn_frames_head, count, "", "frames in the message"), RANGE(1, PN_BATCH_MAX) },
+	{ FIELD(pn_frames_head, dtype, "", "element type of the payload, NumPy's name") },
+	{ FIELD(pn_frames_head, ny, "px", "rows"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_frames_head, nx, "px", "columns"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_frames_head, pixel_pm, "pm", "pixel size"), RANGE(1e-3, 1e9), .nullable = 1 },
+	{ FIELD(pn_frames_head, dose_e_per_A2, "e/A2", "electrons per area and frame"),
+	  RANGE(0, 1e12), .nullable = 1 },
+	{ FIELD(pn_frames_head, energy_keV, "keV", "energy of the electrons"), RANGE(1e-3, 1e5),
+	  .nullable = 1 },
+	{ FIELD(pn_frames_head, tilt_deg, "deg", "tilt of the stage"), RANGE(-360, 360),
+	  .nullable = 1 },
+	{ ARRAY(pn_frames_head, offset_ns, offset_count, "ns",
+		"time of each frame after the record's time_ns; as many as count, from 0, not "
+		"falling"),
+	  RANGE(0, TIME_NS_MAX) },
+	{ NULL },
+};
+
+static int frames_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_frames_head *h = head;
+
+	if (h->offset_count != h->count)
+		return pn_error_set(err, PN_EFRAME,
+				    "frames.offset_ns: %" PRIu64 " values for %" PRIu64 " frames",
+				    h->offset_count, h->count);
+	if (h->offset_ns[0] != 0)
+		return pn_error_set(err, PN_EFRAME,
+				    "frames.offset_ns: starts with %" PRId64 ", not 0",
+				    h->offset_ns[0]);
+	for (uint64_t i = 1; i < h->count; i++)
+		if (h->offset_ns[i] < h->offset_ns[i - 1])
+			return pn_error_set(err, PN_EFRAME,
+					    "frames.offset_ns: falls from %" PRId64 " to %" PRId64
+					    " at value %" PRIu64,
+					    h->offset_ns[i - 1], h->offset_ns[i], i);
+	if (pn_array_bytes(h->dtype, 3, (const uint64_t[]){ h->count, h->ny, h->nx }, bytes))
+		return pn_error_set(err, PN_EFRAME,
+				    "frames: [%" PRIu64 "][%" PRIu64 "][%" PRIu64
+				    "] of type %d is no array",
+				    h->count, h->ny, h->nx, h->dtype);
+	return PN_OK;
+}
+
+const struct pn_schema pn_frames_schema = {
+	.type = "frames",
+	.help = "What came from the detector. Payload: dtype [count][ny][nx].",
+	.version = 1,
+	.size = sizeof(struct pn_frames_head),
+	.fields = frames_fields,
+	.payload_bytes = frames_payload,
+};
+
+/* ---- crops --------------------------------------------------------------------------------- */
+
+static const struct pn_field crops_fields[] = {
+	{ FIELD(pn_crops_head, frame, "", "index of the frame") },
+	{ FIELD(pn_crops_head, particle, "", "number of the particle, never used again") },
+	{ FIELD(pn_crops_head, state, "", "seen for the first time, or found again"),
+	  .words = pn_track_words },
+	{ FIELD(pn_crops_head, x_px, "px",
+		"centre of mass on the frame, pixel centres at whole numbers"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_crops_head, y_px, "px", "centre of mass on the frame"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_crops_head, x0_px, "px", "frame pixel of the first column"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_crops_head, y0_px, "px", "frame pixel of the first row"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_crops_head, contrast, "",
+		"how far the particle stands out from its background") },
+	{ FIELD(pn_crops_head, dtype, "", "element type of the payload, NumPy's name") },
+	{ FIELD(pn_crops_head, ny, "px", "rows"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_crops_head, nx, "px", "columns"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_crops_head, pixel_pm, "pm", "pixel size"), RANGE(1e-3, 1e9), .nullable = 1 },
+	{ ARRAY(pn_crops_head, spots_per_A, spot_count, "1/A",
+		"gx, gy of each static lattice spot of the background"),
+	  RANGE(-1e3, 1e3) },
+	{ NULL },
+};
+
+static int crops_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_crops_head *h = head;
+
+	if (h->spot_count % 2)
+		return pn_error_set(err, PN_EFRAME,
+				    "crops.spots_per_A: %" PRIu64 " values are not pairs",
+				    h->spot_count);
+	if (pn_array_bytes(h->dtype, 2, (const uint64_t[]){ h->ny, h->nx }, bytes))
+		return pn_error_set(err, PN_EFRAME,
+				    "crops: [%" PRIu64 "][%" PRIu64 "] of type %d is no array",
+				    h->ny, h->nx, h->dtype);
+	return PN_OK;
+}
+
+const struct pn_schema pn_crops_schema = {
+	.type = "crops",
+	.help = "One particle on one frame. Payload: dtype [ny][nx].",
+	.version = 1,
+	.size = sizeof(struct pn_crops_head),
+	.fields = crops_fields,
+	.payload_bytes = crops_payload,
+};
+
+/* ---- crystal ------------------------------------------------------------------------------- */
+
+static const struct pn_field crystal_fields[] = {
+	{ FIELD(pn_crystal_head, frame, "", "index of the frame") },
+	{ FIELD(pn_crystal_head, particle, "", "number of the particle") },
+	{ FIELD(pn_crystal_head, x_px, "px",
+		"centre of mass on the frame, pixel centres at whole numbers"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_crystal_head, y_px, "px", "centre of mass on the frame"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_crystal_head, peak, "",
+		"largest intensity of the Fourier transform over its local background"),
+	  RANGE(0, 1e300) },
+	{ FIELD(pn_crystal_head, class, "", "how crystalline, of two classes"),
+	  .words = pn_class_words },
+	{ FIELD(pn_crystal_head, spacing_pm, "pm", "lattice spacing of the strongest peak"),
+	  RANGE(0, 1e9), .nullable = 1 },
+	{ FIELD(pn_crystal_head, diameter_nm, "nm",
+		"diameter of the lattice area, if class is high"),
+	  RANGE(0, 1e9), .nullable = 1 },
+	{ FIELD(pn_crystal_head, gx_per_A, "1/A", "strongest peak"), RANGE(-1e3, 1e3),
+	  .nullable = 1 },
+	{ FIELD(pn_crystal_head, gy_per_A, "1/A", "strongest peak"), RANGE(-1e3, 1e3),
+	  .nullable = 1 },
+	{ FIELD(pn_crystal_head, width_px, "px", "fitted standard deviation of the strongest peak"),
+	  RANGE(0, PLACE_PX_MAX), .nullable = 1 },
+	{ FIELD(pn_crystal_head, threshold, "",
+		"peak between the classes, as known at this frame") },
+	{ FIELD(pn_crystal_head, peak_mean, "", "moving mean of peak") },
+	{ FIELD(pn_crystal_head, lattice_x_px, "px", "centre of the lattice area on the frame"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX), .nullable = 1 },
+	{ FIELD(pn_crystal_head, lattice_y_px, "px", "centre of the lattice area on the frame"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX), .nullable = 1 },
+	{ NULL },
+};
+
+static int crystal_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_crystal_head *h = head;
+
+	if (isnan(h->gx_per_A) != isnan(h->gy_per_A))
+		return pn_error_set(err, PN_EFRAME, "crystal: gx_per_A %g with gy_per_A %g",
+				    h->gx_per_A, h->gy_per_A);
+	if (isnan(h->lattice_x_px) != isnan(h->lattice_y_px))
+		return pn_error_set(err, PN_EFRAME, "crystal: lattice_x_px %g with lattice_y_px %g",
+				    h->lattice_x_px, h->lattice_y_px);
+	*bytes = 0;
+	return PN_OK;
+}
+
+const struct pn_schema pn_crystal_schema = {
+	.type = "crystal",
+	.help = "How crystalline one particle is on one frame. No payload.",
+	.version = 1,
+	.size = sizeof(struct pn_crystal_head),
+	.fields = crystal_fields,
+	.payload_bytes = crystal_payload,
+};
+
+/* ---- truth --------------------------------------------------------------------------------- */
+
+static const struct pn_field truth_fields[] = {
+	{ FIELD(pn_truth_head, frame, "", "index of the frame") },
+	{ FIELD(pn_truth_head, particle, "", "number of the particle") },
+	{ FIELD(pn_truth_head, x_px, "px",
+		"centre of mass on the frame, pixel centres at whole numbers"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_truth_head, y_px, "px", "centre of mass on the frame"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ ARRAY(pn_truth_head, quaternion, quaternion_count, "",
+		"w x y z of norm 1, turns the specimen into the laboratory frame"),
+	  RANGE(-1.000001, 1.000001) },
+	{ ARRAY(pn_truth_head, center_A, center_count, "A",
+		"x y z in the laboratory from the field's centre, z along the beam"),
+	  RANGE(-1e12, 1e12) },
+	{ FIELD(pn_truth_head, version, "", "of the specimen: a record of the specimen stream") },
+	{ FIELD(pn_truth_head, atoms, "", "atoms left") },
+	{ FIELD(pn_truth_head, diameter_nm, "nm", "diameter of the projection"), RANGE(0, 1e9) },
+	{ FIELD(pn_truth_head, lattice_A, "A", "lattice constant"), RANGE(0, 1e6) },
+	{ FIELD(pn_truth_head, defocus_A, "A", "defocus"), RANGE(-1e12, 1e12) },
+	{ ARRAY(pn_truth_head, zone_deg, zone_count, "deg",
+		"smallest angle of the beam to <100>, <110>, <111>"),
+	  RANGE(0, 90) },
+	{ FIELD(pn_truth_head, tilt_deg, "deg", "tilt of the stage"), RANGE(-360, 360),
+	  .nullable = 1 },
+	{ NULL },
+};
+
+static int truth_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_truth_head *h = head;
+	double norm = 0;
+
+	if (h->quaternion_count != 4 || h->center_count != 3 || h->zone_count != 3)
+		return pn_error_set(err, PN_EFRAME,
+				    "truth: %" PRIu64 " quaternion, %" PRIu64 " center_A, %" PRIu64
+				    " zone_deg values; 4, 3 and 3 are needed",
+				    h->quaternion_count, h->center_count, h->zone_count);
+	for (unsigned i = 0; i < 4; i++)
+		norm += h->quaternion[i] * h->quaternion[i];
+	if (fabs(norm - 1) > 1e-6)
+		return pn_error_set(err, PN_EFRAME, "truth.quaternion: squared norm %.9g, not 1",
+				    norm);
+	*bytes = 0;
+	return PN_OK;
+}
+
+const struct pn_schema pn_truth_schema = {
+	.type = "truth",
+	.help = "What the twin knows of one particle on one frame. No payload.",
+	.version = 1,
+	.size = sizeof(struct pn_truth_head),
+	.fields = truth_fields,
+	.payload_bytes = truth_payload,
+};
+
+/* ---- specimen ------------------------------------------------------------------------------ */
+
+static const struct pn_field specimen_fields[] = {
+	{ FIELD(pn_specimen_head, particle, "", "number of the particle") },
+	{ FIELD(pn_specimen_head, version, "", "rises with every change of the atoms") },
+	{ FIELD(pn_specimen_head, atoms, "", "atoms in the payload"), RANGE(0, 1e12) },
+	{ FIELD(pn_specimen_head, lattice_A, "A", "lattice constant"), RANGE(0, 1e6) },
+	{ NULL },
+};
+
+static int specimen_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_specimen_head *h = head;
+
+	if (pn_array_bytes(PN_F64, 2, (const uint64_t[]){ h->atoms, 4 }, bytes))
+		return pn_error_set(err, PN_EFRAME, "specimen.atoms: %" PRIu64 " are too many",
+				    h->atoms);
+	return PN_OK;
+}
+
+const struct pn_schema pn_specimen_schema = {
+	.type = "specimen",
+	.help = "The atoms of a particle at one version. Payload: f8 [atoms][4], x y z in A and Z.",
+	.version = 1,
+	.size = sizeof(struct pn_specimen_head),
+	.fields = specimen_fields,
+	.payload_bytes = specimen_payload,
+};
+
+const struct pn_schema *const pn_schemas[] = {
+	&pn_frames_schema, &pn_crops_schema,    &pn_crystal_schema,
+	&pn_truth_schema,  &pn_specimen_schema, NULL,
+};
