@@ -265,7 +265,7 @@ static void flag_text(const struct pn_param *row, char *buf, size_t size)
 		if (*p == '_')
 			*p = '-';
 	if (row->type == PN_PARAM_BOOL)
-		snprintf(buf, size, "--%s", name);
+		snprintf(buf, size, row->def ? "--%s=false" : "--%s", name);
 	else if (row->type == PN_PARAM_ENUM)
 		snprintf(buf, size, "--%s WORD", name);
 	else
@@ -294,6 +294,8 @@ void pn_params_help(FILE *out, const struct pn_param *table)
 			fprintf(out, ")");
 		} else if (row->type == PN_PARAM_TEXT && row->def_text && row->def_text[0]) {
 			fprintf(out, " (default %s)", row->def_text);
+		} else if (row->type == PN_PARAM_BOOL && row->def) {
+			fprintf(out, " (default true)");
 		} else if (row->type == PN_PARAM_LIST) {
 			fprintf(out, " (may be repeated)");
 		}
@@ -335,9 +337,13 @@ static int parse_flag(const struct pn_param *table, void *base, int argc, char *
 int pn_params_parse_argv(const struct pn_param *table, void *base, int argc, char **argv,
 			 char **extra, int *extra_count, struct pn_error *err)
 {
-	unsigned char seen[128] = { 0 };
+	struct pn_param rows[PN_PARAM_ROWS_MAX];
+	unsigned char seen[PN_PARAM_ROWS_MAX] = { 0 };
 	int place = 0, only_words = 0;
 
+	/* rows of groups count as the table's own: they may be required, too */
+	pn_params_flatten(table, rows, PN_COUNT(rows));
+	table = rows;
 	if (extra_count)
 		*extra_count = 0;
 	for (int i = 0; i < argc;) {
@@ -368,12 +374,12 @@ int pn_params_parse_argv(const struct pn_param *table, void *base, int argc, cha
 		} else {
 			return pn_error_set(err, PN_EARG, "unexpected argument '%.200s'", argv[i]);
 		}
-		if (row >= table && row < table + sizeof seen)
+		if (row)
 			seen[row - table] = 1;
 		i += used;
 	}
 	for (const struct pn_param *row = table; row && row->name; row++)
-		if (row->required && row - table < (ptrdiff_t)sizeof seen && !seen[row - table])
+		if (row->required && !seen[row - table])
 			return pn_error_set(err, PN_EARG, "%s%s is missing: %s",
 					    row->positional ? "" : "--", row->name, row->help);
 	return PN_OK;

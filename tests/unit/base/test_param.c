@@ -170,6 +170,21 @@ static void groups_stand_for_their_rows(void **state)
 	assert_null(flat[6].name);
 	assert_int_equal(pn_param_set(rows, &stage, "kernel", "5", &err), PN_EARG);
 	assert_non_null(strstr(err.text, "own_px, count"));
+
+	/* a group's rows are flags, places and duties like the table's own */
+	const struct pn_param whole[] = {
+		{ .name = "own_px", .type = PN_PARAM_F64, .off = offsetof(struct stage, own_px) },
+		{ .name = "kernel", .group = table, .off = offsetof(struct stage, kernel) },
+		{ 0 },
+	};
+	char *argv[] = { "--count", "4", "in.npy", "--own-px=2" };
+
+	pn_params_default(whole, &stage);
+	assert_int_equal(pn_params_parse_argv(whole, &stage, 4, argv, NULL, NULL, &err), PN_OK);
+	assert_true(stage.own_px == 2 && stage.kernel.count == 4);
+	assert_string_equal(stage.kernel.path, "in.npy");
+	assert_int_equal(pn_params_parse_argv(whole, &stage, 2, argv, NULL, NULL, &err), PN_EARG);
+	assert_non_null(strstr(err.text, "path is missing"));
 }
 
 int main(void)

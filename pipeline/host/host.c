@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "host.h"
+
+#include "perrin/base/clock.h"
+#include "perrin/math/fft.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IDLE_NS      (20 * PN_NS_PER_MS)
+#define PROGRESS_NS  (100 * PN_NS_PER_MS)
+
+/* ---- the session's folder ------------------------------------------------------------------ */
+
+static int make_folder(const char *path, struct pn_error *err)
+{
+	return mkdir(path, 0755) ? pn_error_errno(err, errno, "%s", path) : PN_OK;
+}
+
+static FILE *create_file(const char *session, const char *name, struct pn_error *err)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/%s", session, name);
+	FILE *file = fopen(path, "wx");
+	if (!file)
+		pn_error_errno(err, errno, "%s", path);
+	return file;
+}
+
+static int close_file(FILE *file, const char *name, struct pn_error *err)
+{
+	int bad = ferror(file);
+	int errnum = bad ? EIO : 0;
+
+	if (fclose(file))
+		errnum = errno;
+	return errnum ? pn_error_errno(err, errnum, "%s", name) : PN_OK;
+}
+
+static int write_description(const struct pn_run_config *config, struct pn_error *err)
+{
+	struct pn_json json;
+	char when[64];
+	time_t now = time(NULL);
+	struct tm utc;
+
+	FILE *file = create_file(config->session, "graph.yaml", err);
+	if (!file)
+		return err->code;
+	pn_graph_write(config->graph, file);
+	int rc = close_file(file, "graph.yaml", err);
+	if (rc)
+		return rc;
+	file = create_file(config->session, "session.json", err);
+	if (!file)
+		return err->code;
+	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+	pn_json_init(&json, file, 1);
+	pn_json_object(&json, NULL);
+	pn_json_text(&json, "perrin", PERRIN_VERSION);
+	pn_json_u64(&json, "format", 1);
+	pn_json_text(&json, "graph", config->graph->name);
+	pn_json_text(&json, "source", config->source_uri);
+	pn_json_text(&json, "started", when);
+	pn_json_end(&json);
+	return close_file(file, "session.json", err);
+}
+
+static int copy_file(const char *from, const char *to, struct pn_error *err)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC), rc = PN_OK;
+
+	if (in < 0)
+		return errno == ENOENT ? PN_OK : pn_error_errno(err, errno, "%s", from);
+	int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	ssize_t n = -1;
+
+	if (out >= 0)
+		while ((n = sendfile(out, in, NULL, 1 << 20)) > 0)
+			;
+	if (n < 0)
+		rc = pn_error_errno(err, errno, "%s to %s", from, to);
+	if (out >= 0)
+		close(out);
+	close(in);
+	return rc;
+}
+
+static int make_session(const struct pn_run_config *config, struct pn_error *err)
+{
+	char path[PATH_MAX], wisdom[PATH_MAX];
+
+	if (strlen(config->session) > PATH_MAX - 256)
+		return pn_error_set(err, PN_EARG, "session path of %zu bytes is too long",
+				    strlen(config->session));
+	int rc = make_folder(config->session, err);
+	if (rc == PN_EEXIST)
+		return pn_error_set(err, PN_EEXIST,
+				    "%s is there already: a session never writes over another",
+				    config->session);
+	if (rc)
+		return rc;
+	snprintf(path, sizeof path, "%s/checkpoints", config->session);
+	rc = make_folder(path, err);
+	if (!rc)
+		rc = write_description(config, err);
+	snprintf(wisdom, sizeof wisdom, "%s/wisdom", config->session);
+	if (!rc && config->wisdom)
+		rc = copy_file(config->wisdom, wisdom, err);
+	return rc;
+}
+
+int pn_session_check(const char *session, struct pn_error *err)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%.*s/session.json", PATH_MAX - 32, session);
+	if (access(path, R_OK))
+		return pn_error_set(err, PN_ENOENT, "%s: not a session (no session.json in it)", session);
+	return PN_OK;
+}
+
+/* ---- what all ways to run share ------------------------------------------------------------ */
+
+void pn_run_stage_config(const struct pn_run *run, unsigned stage, struct pn_runner_config *config)
+{
+	*config = (struct pn_runner_config){
+		.graph = run->config->graph,
+		.stage = stage,
+		.session = run->config->session,
+		.source_uri = run->config->source_uri,
+		.windows = run->windows,
+		.link_base = run->link_base,
+		.metrics = run->metrics,
+		.checkpoint_ms = run->checkpoint_ms,
+		.engine = run->config->engine,
+	};
+}
+
+int pn_run_loop(const struct pn_run *run, unsigned stage, struct pn_error *err)
+{
+	struct pn_runner_config config;
+	struct pn_runner *runner;
+	int64_t now_ns = pn_now_ns();
+
+	pn_run_stage_config(run, stage, &config);
+	int rc = pn_runner_open(&runner, &config, now_ns, err);
+	if (rc)
+		return rc;
+	for (;;) {
+		rc = pn_runner_step(runner, now_ns, err);
+		now_ns = pn_now_ns();
+		if (rc == PN_EAGAIN) {
+			pn_runner_wait(runner, now_ns, IDLE_NS);
+			now_ns = pn_now_ns();
+		} else if (rc) {
+			break;
+		}
+	}
+	if (rc == PN_EEND)
+		return pn_runner_close(runner, err);
+	pn_runner_close(runner, NULL);
+	return rc;
+}
+
+int pn_run_may_restart(const struct pn_run *run, unsigned stage, struct pn_restart *restart,
+		       int code)
+{
+	struct pn_stage_metrics *metrics = &run->metrics->stages[stage];
+	struct pn_counts counts;
+
+	/* these do not go away by trying again */
+	if (code == PN_ENOSPC || code == PN_EARG || code == PN_EPERM || code == PN_ECORRUPT ||
+	    code == PN_EUNSUPPORTED)
+		return 0;
+	pn_metrics_get_counts(metrics, &counts);
+	if (counts.taken > restart->taken)
+		restart->without_progress = 0;
+	restart->taken = counts.taken;
+	if (++restart->without_progress > run->restart_limit)
+		return 0;
+	atomic_fetch_add(&metrics->restarts, 1);
+	return 1;
+}
+
+int pn_run_watch(struct pn_run *run, int64_t timeout_ns)
+{
+	int64_t now_ns = pn_now_ns();
+	int64_t wait_ns = run->progress_due_ns - now_ns < timeout_ns ? run->progress_due_ns - now_ns
+								     : timeout_ns;
+	if (wait_ns < 0)
+		wait_ns = 0;
+	struct timespec timeout = { wait_ns / PN_NS_PER_S, wait_ns % PN_NS_PER_S };
+	int number = sigtimedwait(&run->signals, NULL, &timeout);
+
+	if (number == SIGINT || number == SIGTERM)
+		atomic_fetch_add(&run->metrics->stop, 1);
+	now_ns = pn_now_ns();
+	if (now_ns >= run->progress_due_ns) {
+		if (run->config->progress)
+			run->config->progress(run->config->progress_arg, run->metrics);
+		run->progress_due_ns = now_ns + PROGRESS_NS;
+	}
+	return number > 0 ? number : 0;
+}
+
+/* ---- one thread ---------------------------------------------------------------------------- */
+
+struct fused {
+	struct pn_runner *runner;
+	struct pn_restart restart;
+	int over;
+};
+
+/* A stage has ended or failed: close it, and start it again if it may. */
+static void settle_stage(struct pn_run *run, unsigned stage, struct fused *f, int rc,
+			 struct pn_error *err)
+{
+	struct pn_stage_metrics *metrics = &run->metrics->stages[stage];
+	struct pn_runner_config config;
+
+	if (rc == PN_EEND)
+		rc = pn_runner_close(f->runner, err);
+	else
+		pn_runner_close(f->runner, NULL);
+	f->runner = NULL;
+	while (rc) {
+		pn_metrics_error(metrics, err->text);
+		if (!pn_run_may_restart(run, stage, &f->restart, rc)) {
+			metrics->state = PN_STAGE_FAILED;
+			f->over = 1;
+			return;
+		}
+		pn_run_stage_config(run, stage, &config);
+		rc = pn_runner_open(&f->runner, &config, pn_now_ns(), err);
+		if (!rc)
+			return;
+	}
+	metrics->state = PN_STAGE_ENDED;
+	f->over = 1;
+}
+
+int pn_run_in_thread(struct pn_run *run)
+{
+	unsigned count = run->config->graph->stage_count, over = 0;
+	struct fused *fused = calloc(count, sizeof *fused);
+	struct pn_runner_config config;
+
+	if (!fused)
+		return PN_ENOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		struct pn_error err = { 0 };
+
+		run->metrics->stages[i].state = PN_STAGE_RUNNING;
+		run->metrics->stages[i].pid = getpid();
+		pn_run_stage_config(run, i, &config);
+		int rc = pn_runner_open(&fused[i].runner, &config, pn_now_ns(), &err);
+		if (rc)
+			settle_stage(run, i, &fused[i], rc, &err);
+	}
+	while (over < count) {
+		int busy = 0;
+
+		over = 0;
+		for (unsigned i = 0; i < count; i++) {
+			struct pn_error err = { 0 };
+
+			if (fused[i].over) {
+				over++;
+				continue;
+			}
+			int rc = pn_runner_step(fused[i].runner, pn_now_ns(), &err);
+			if (rc && rc != PN_EAGAIN)
+				settle_stage(run, i, &fused[i], rc, &err);
+			busy |= rc != PN_EAGAIN;
+		}
+		if (pn_now_ns() >= run->progress_due_ns)
+			pn_run_watch(run, 0);
+		if (!busy)
+			pn_sleep_ns(PN_NS_PER_MS / 4);
+		if (run->metrics->stop > 1)
+			break;
+	}
+	for (unsigned i = 0; i < count; i++)
+		pn_runner_close(fused[i].runner, NULL);
+	free(fused);
+	return PN_OK;
+}
+
+/* ---- threads ------------------------------------------------------------------------------- */
+
+struct threaded {
+	struct pn_run *run;
+	unsigned stage;
+	pthread_t thread;
+	_Atomic int over;
+};
+
+static void *stage_thread(void *arg)
+{
+	struct threaded *t = arg;
+	struct pn_stage_metrics *metrics = &t->run->metrics->stages[t->stage];
+	struct pn_restart restart = { 0 };
+	struct pn_error err = { 0 };
+	int rc;
+
+	metrics->state = PN_STAGE_RUNNING;
+	metrics->pid = getpid();
+	while ((rc = pn_run_loop(t->run, t->stage, &err))) {
+		pn_metrics_error(metrics, err.text);
+		if (!pn_run_may_restart(t->run, t->stage, &restart, rc))
+			break;
+	}
+	metrics->state = rc ? PN_STAGE_FAILED : PN_STAGE_ENDED;
+	t->over = 1;
+	return NULL;
+}
+
+int pn_run_in_threads(struct pn_run *run)
+{
+	unsigned count = run->config->graph->stage_count, started = 0, over;
+	struct threaded *threads = calloc(count, sizeof *threads);
+	int errnum = 0;
+
+	if (!threads)
+		return PN_ENOMEM;
+	for (; started < count; started++) {
+		threads[started].run = run;
+		threads[started].stage = started;
+		errnum = pthread_create(&threads[started].thread, NULL, stage_thread, &threads[started]);
+		if (errnum) {
+			run->metrics->stages[started].state = PN_STAGE_FAILED;
+			pn_metrics_error(&run->metrics->stages[started], strerror(errnum));
+			run->metrics->stop = 1;
+			break;
+		}
+	}
+	do {
+		pn_run_watch(run, IDLE_NS);
+		over = 0;
+		for (unsigned i = 0; i < started; i++)
+			over += (unsigned)threads[i].over;
+	} while (over < started);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(threads[i].thread, NULL);
+	free(threads);
+	return errnum ? PN_EIO : PN_OK;
+}
+
+/* ---- the run ------------------------------------------------------------------------------- */
+
+static int make_windows(struct pn_run *run, struct pn_error *err)
+{
+	const struct pn_graph *graph = run->config->graph;
+
+	for (unsigned i = 0; i < graph->stream_count; i++) {
+		const struct pn_graph_stream *s = &graph->streams[i];
+		int rc = pn_window_create(&run->windows[i], (uint64_t)s->chunk_MiB << 20,
+					  (unsigned)s->chunk_count, err);
+
+		if (rc)
+			return pn_error_wrap(err, "stream %s", s->name);
+	}
+	return PN_OK;
+}
+
+/* Sockets stand in a folder of their own: their paths must be short, sessions' may be long. */
+static int make_link_base(struct pn_run *run, struct pn_error *err)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char folder[64];
+
+	if (run->config->graph->place != PN_PLACE_PROCESSES) {
+		snprintf(run->link_base, sizeof run->link_base, "mem:%d-%p", (int)getpid(), (void *)run);
+		return PN_OK;
+	}
+	if (!runtime || strlen(runtime) > 32 || access(runtime, W_OK))
+		runtime = "/tmp";
+	snprintf(folder, sizeof folder, "%s/perrin-XXXXXX", runtime);
+	if (!mkdtemp(folder))
+		return pn_error_errno(err, errno, "%s", folder);
+	snprintf(run->link_base, sizeof run->link_base, "ipc://%s", folder);
+	return PN_OK;
+}
+
+static void remove_link_base(struct pn_run *run)
+{
+	char path[PATH_MAX];
+
+	if (strncmp(run->link_base, "ipc://", 6))
+		return;
+	for (unsigned i = 0; i < run->config->graph->stream_count; i++) {
+		snprintf(path, sizeof path, "%s/%s", run->link_base + 6,
+			 run->config->graph->streams[i].name);
+		unlink(path);
+	}
+	rmdir(run->link_base + 6);
+}
+
+/* What a dead stage had published but not brought to disk is still in its window: save it. */
+static int rescue_streams(const struct pn_run *run, struct pn_error *err)
+{
+	const struct pn_graph *graph = run->config->graph;
+
+	for (unsigned i = 0; i < graph->stage_count; i++) {
+		if (run->metrics->stages[i].state != PN_STAGE_FAILED)
+			continue;
+		for (unsigned port = 0; port < PN_PORTS_MAX; port++) {
+			int stream = graph->stages[i].outputs[port];
+			struct pn_log_writer *writer;
+			char dir[PATH_MAX];
+
+			if (stream < 0)
+				continue;
+			snprintf(dir, sizeof dir, "%s/%s", run->config->session,
+				 graph->streams[stream].name);
+			struct pn_log_config log = {
+				.dir = dir,
+				.align = (uint32_t)graph->streams[stream].align,
+				.engine = run->config->engine,
+				.window = run->windows[stream],
+			};
+			int rc = pn_log_open(&writer, &log, NULL, err);
+			if (!rc)
+				rc = pn_log_finish(writer, 0, err);
+			if (rc)
+				return rc;
+		}
+	}
+	return PN_OK;
+}
+
+static int first_failure(const struct pn_run *run, struct pn_error *err)
+{
+	for (unsigned i = 0; i < run->metrics->stage_count; i++) {
+		const struct pn_stage_metrics *stage = &run->metrics->stages[i];
+
+		if (stage->state == PN_STAGE_FAILED)
+			return pn_error_set(err, PN_EIO, "stage %s gave up: %s", stage->name,
+					    stage->last_error);
+	}
+	return PN_OK;
+}
+
+static int run_graph(struct pn_run *run, struct pn_error *err)
+{
+	static int (*const ways[])(struct pn_run *) = {
+		[PN_PLACE_THREAD] = pn_run_in_thread,
+		[PN_PLACE_THREADS] = pn_run_in_threads,
+		[PN_PLACE_PROCESSES] = pn_run_in_processes,
+	};
+
+	sigemptyset(&run->signals);
+	sigaddset(&run->signals, SIGINT);
+	sigaddset(&run->signals, SIGTERM);
+	sigaddset(&run->signals, SIGCHLD);
+	pthread_sigmask(SIG_BLOCK, &run->signals, &run->old_signals);
+	int rc = ways[run->config->graph->place](run);
+	pthread_sigmask(SIG_SETMASK, &run->old_signals, NULL);
+	if (rc)
+		return pn_error_set(err, rc, "cannot start the stages");
+	run->metrics->end_ns = pn_now_ns();
+	run->metrics->ended = 1;
+	if (run->config->progress)
+		run->config->progress(run->config->progress_arg, run->metrics);
+	struct pn_error rescue = { 0 };
+	rescue_streams(run, &rescue);
+	rc = pn_run_summary(run, err);
+	if (!rc)
+		rc = first_failure(run, err);
+	if (!rc && rescue.code)
+		*err = rescue;
+	return rc ? rc : rescue.code;
+}
+
+int pn_run(const struct pn_run_config *config, struct pn_error *err)
+{
+	struct pn_run run = {
+		.config = config,
+		.restart_limit = config->restart_limit ? config->restart_limit : 5,
+		.checkpoint_ms = config->checkpoint_ms ? config->checkpoint_ms : 200,
+	};
+	char wisdom[PATH_MAX];
+	int rc = make_session(config, err);
+
+	if (rc)
+		return rc;
+	snprintf(wisdom, sizeof wisdom, "%s/wisdom", config->session);
+	rc = pn_fft_use_wisdom(wisdom, err);
+	if (!rc)
+		rc = pn_metrics_create(&run.metrics, config->session, config->graph, err);
+	if (!rc)
+		rc = make_windows(&run, err);
+	if (!rc)
+		rc = make_link_base(&run, err);
+	if (!rc)
+		rc = run_graph(&run, err);
+	remove_link_base(&run);
+	for (unsigned i = 0; i < config->graph->stream_count; i++)
+		pn_window_destroy(run.windows[i]);
+	pn_metrics_close(run.metrics);
+	pn_fft_use_wisdom(NULL, NULL);
+	return rc;
+}

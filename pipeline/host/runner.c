@@ -1,0 +1,750 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "runner.h"
+
+#include "checkpoint.h"
+#include "perrin/base/clock.h"
+#include "perrin/detector/source.h"
+
+#include <limits.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MARKS_MAX       64  /* checkpoints whose outputs are not durable yet */
+#define SERVICE_EVERY   16  /* messages between two looks at disk and links, when busy */
+
+struct input {
+	struct pn_link *link;
+	struct pn_msg msg; /* the next message, when held */
+	int held, ended;
+	uint64_t next;     /* first record not taken yet */
+};
+
+struct output {
+	struct pn_log_writer *writer; /* NULL: not connected */
+	struct pn_link_server *server;
+	void *scratch;                /* what an unconnected port's payload is written to */
+	size_t scratch_bytes;
+	unsigned reserved;            /* messages of the callback under way */
+	uint64_t reserved_bytes;
+	uint64_t final_count;         /* records, once the stream is closed */
+};
+
+/* Up to here the source's messages are safe once the outputs hold so many durable records. */
+struct mark {
+	uint64_t source_next;
+	uint64_t durable[PN_PORTS_MAX];
+};
+
+struct pn_runner {
+	struct pn_ctx ctx; /* first: the ctx a stage gives back is this runner */
+	struct pn_runner_config config;
+	const struct pn_graph_stage *stage;
+	const struct pn_stage_ops *ops;
+	struct pn_stage_metrics *metrics;
+	void *state;
+	struct pn_source *source;
+	struct input inputs[PN_PORTS_MAX];
+	unsigned input_count;
+	struct output outputs[PN_PORTS_MAX];
+	unsigned output_count;
+	struct pn_counts counts, before; /* before: at the start of the callback under way */
+	int64_t arrival_ns;              /* of the message under way */
+	int64_t checkpoint_due_ns;
+	uint64_t checkpoint_messages;    /* counts.messages at the last checkpoint */
+	struct mark marks[MARKS_MAX];
+	unsigned mark_first, mark_count;
+	unsigned until_service;
+	int draining, ended;
+};
+
+/* ---- what a stage calls -------------------------------------------------------------------- */
+
+static int emit_nowhere(struct pn_runner *r, struct output *out, uint64_t payload_bytes,
+			void **payload)
+{
+	if (out->scratch_bytes < payload_bytes) {
+		free(out->scratch);
+		out->scratch = aligned_alloc(64, (payload_bytes + 63) / 64 * 64);
+		out->scratch_bytes = out->scratch ? payload_bytes : 0;
+		if (!out->scratch)
+			return pn_fail(&r->ctx, PN_ENOMEM, "no memory for %llu bytes",
+				       (unsigned long long)payload_bytes);
+	}
+	*payload = payload_bytes ? out->scratch : NULL;
+	return PN_OK;
+}
+
+static int ctx_emit(struct pn_ctx *ctx, unsigned port, const void *head, int64_t time_ns,
+		    uint64_t payload_bytes, void **payload)
+{
+	struct pn_runner *r = (struct pn_runner *)ctx;
+	unsigned char encoded[PN_HEAD_BYTES_MAX];
+	size_t head_bytes;
+	void *head_at, *payload_at;
+
+	pn_assert(port < r->output_count);
+	struct output *out = &r->outputs[port];
+	if (r->config.full && r->config.full(r->config.fault_arg))
+		return PN_EAGAIN;
+	if (!out->writer)
+		return emit_nowhere(r, out, payload_bytes, payload ? payload : &payload_at);
+	int rc = pn_head_encode(r->ops->outputs[port].schema, head, encoded, sizeof encoded, &head_bytes,
+				&ctx->err);
+	if (rc)
+		return rc;
+	rc = pn_log_reserve(out->writer, (uint32_t)head_bytes, payload_bytes, &head_at, &payload_at,
+			    &ctx->err);
+	if (rc)
+		return rc;
+	memcpy(head_at, encoded, head_bytes);
+	pn_log_stamp(out->writer, time_ns, r->arrival_ns);
+	out->reserved++;
+	out->reserved_bytes += payload_bytes;
+	if (payload)
+		*payload = payload_bytes ? payload_at : NULL;
+	return PN_OK;
+}
+
+static void ctx_done(struct pn_ctx *ctx, uint64_t count)
+{
+	((struct pn_runner *)ctx)->counts.done += count;
+}
+
+static void ctx_skip(struct pn_ctx *ctx, unsigned reason, uint64_t count)
+{
+	struct pn_runner *r = (struct pn_runner *)ctx;
+
+	pn_assert(reason < PN_REASONS_MAX && r->ops->reasons && r->ops->reasons[reason]);
+	r->counts.skipped[reason] += count;
+}
+
+static const struct pn_ctx_ops ctx_ops = { .emit = ctx_emit, .done = ctx_done, .skip = ctx_skip };
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static void checkpoint_path(const struct pn_runner *r, char *path, size_t size)
+{
+	snprintf(path, size, "%s/checkpoints/%s", r->config.session, r->stage->name);
+}
+
+static void stream_path(const struct pn_runner *r, unsigned stream, char *path, size_t size)
+{
+	snprintf(path, size, "%s/%s", r->config.session, r->config.graph->streams[stream].name);
+}
+
+static void link_path(const struct pn_runner *r, unsigned stream, char *path, size_t size)
+{
+	snprintf(path, size, "%s/%s", r->config.link_base, r->config.graph->streams[stream].name);
+}
+
+static struct pn_window *window_of(const struct pn_runner *r, unsigned stream)
+{
+	return r->config.windows ? r->config.windows[stream] : NULL;
+}
+
+static int open_output(struct pn_runner *r, unsigned port, uint64_t next, struct pn_error *err)
+{
+	struct output *out = &r->outputs[port];
+	int index = r->stage->outputs[port];
+	char dir[PATH_MAX], endpoint[PATH_MAX];
+
+	if (index < 0)
+		return PN_OK;
+	const struct pn_graph_stream *stream = &r->config.graph->streams[index];
+	struct pn_log_recovery recovery = { 0 };
+
+	stream_path(r, (unsigned)index, dir, sizeof dir);
+	link_path(r, (unsigned)index, endpoint, sizeof endpoint);
+	struct pn_log_config log = {
+		.dir = dir,
+		.durability = (enum pn_durability)stream->durability,
+		.interval_ms = (unsigned)stream->interval_ms,
+		.segment_bytes = (uint64_t)stream->segment_MiB << 20,
+		.align = (uint32_t)stream->align,
+		.engine = r->config.engine,
+		.window = window_of(r, (unsigned)index),
+		.chunk_bytes = (uint64_t)stream->chunk_MiB << 20,
+		.chunk_count = (unsigned)stream->chunk_count,
+		.fault = r->config.fault,
+		.fault_arg = r->config.fault_arg,
+	};
+	int rc = pn_log_open(&out->writer, &log, &recovery, err);
+	if (rc)
+		return rc;
+	rc = pn_log_rewind(out->writer, next, err);
+	if (!rc)
+		rc = pn_link_serve(&out->server, endpoint, dir, log.window, err);
+	if (!rc)
+		rc = pn_link_published(out->server, pn_log_count(out->writer), 0, err);
+	return rc;
+}
+
+static int open_input(struct pn_runner *r, unsigned port, uint64_t next, struct pn_error *err)
+{
+	const struct pn_graph_input *wire = &r->stage->inputs[port];
+	char dir[PATH_MAX], endpoint[PATH_MAX];
+
+	stream_path(r, wire->stream, dir, sizeof dir);
+	link_path(r, wire->stream, endpoint, sizeof endpoint);
+	struct pn_link_config config = {
+		.endpoint = endpoint,
+		.policy = wire->policy,
+		.from = next,
+		.dir = dir,
+		.window = window_of(r, wire->stream),
+		.slot = wire->slot,
+	};
+	r->inputs[port].next = next;
+	return pn_link_open(&r->inputs[port].link, &config, err);
+}
+
+static int open_source(struct pn_runner *r, uint64_t next, struct pn_error *err)
+{
+	int rc = pn_source_open(&r->source, r->config.source_uri, err);
+
+	r->inputs[0].next = next;
+	if (!rc && next)
+		rc = pn_source_seek(r->source, next, err);
+	return rc;
+}
+
+/* Records on disk or in the window of an output; 0 if it is not there. */
+static uint64_t records_of(const struct pn_runner *r, unsigned stream, int *ended)
+{
+	struct pn_log_reader *reader;
+	char dir[PATH_MAX];
+	uint64_t count;
+
+	*ended = 0;
+	stream_path(r, stream, dir, sizeof dir);
+	if (pn_log_read_open(&reader, dir, window_of(r, stream), PN_WINDOW_READERS_MAX - 1, 0, NULL))
+		return 0;
+	count = pn_log_read_count(reader, ended);
+	pn_log_read_close(reader);
+	return count;
+}
+
+/* After a power cut a stream may be shorter than the checkpoint knew: then it is of no use. */
+static int checkpoint_holds(const struct pn_runner *r, const struct pn_checkpoint *checkpoint)
+{
+	for (unsigned i = 0; i < PN_PORTS_MAX; i++) {
+		int ended;
+
+		if (r->stage->outputs[i] < 0)
+			continue;
+		uint64_t count = records_of(r, (unsigned)r->stage->outputs[i], &ended);
+		if (count < checkpoint->next_out[i] || (checkpoint->complete && !ended))
+			return 0;
+	}
+	return 1;
+}
+
+/* Without a checkpoint that holds the stage runs again from the start: slower, but right. */
+static int load_checkpoint(struct pn_runner *r, struct pn_checkpoint *checkpoint,
+			   struct pn_error *err)
+{
+	struct pn_blob blob = { 0 };
+	char path[PATH_MAX];
+	int rc;
+
+	checkpoint_path(r, path, sizeof path);
+	rc = pn_checkpoint_read(path, checkpoint, &blob, NULL);
+	if (rc || !checkpoint_holds(r, checkpoint)) {
+		memset(checkpoint, 0, sizeof *checkpoint);
+		rc = PN_OK;
+	} else if (r->ops->load && blob.bytes) {
+		rc = r->ops->load(r->state, &r->ctx, blob.data, blob.bytes);
+		if (rc)
+			*err = r->ctx.err;
+	}
+	pn_blob_finish(&blob);
+	return rc;
+}
+
+static int open_state(struct pn_runner *r, struct pn_checkpoint *checkpoint, struct pn_error *err)
+{
+	pn_params_default(r->ops->params, r->state);
+	for (unsigned i = 0; i < r->stage->setting_count; i++) {
+		int rc = pn_param_set(r->ops->params, r->state, r->stage->settings[i].name,
+				      r->stage->settings[i].value, err);
+		if (rc)
+			return rc;
+	}
+	int rc = r->ops->open ? r->ops->open(r->state, &r->ctx) : PN_OK;
+	if (rc) {
+		*err = r->ctx.err;
+		return rc;
+	}
+	return load_checkpoint(r, checkpoint, err);
+}
+
+static int open_all(struct pn_runner *r, struct pn_error *err)
+{
+	struct pn_checkpoint checkpoint = { 0 };
+	int rc = open_state(r, &checkpoint, err);
+
+	if (rc)
+		return rc;
+	r->counts = checkpoint.counts;
+	if (checkpoint.complete) {
+		r->ended = 1;
+		return PN_OK;
+	}
+	while (r->ops->outputs && r->ops->outputs[r->output_count].name) {
+		unsigned port = r->output_count++;
+
+		rc = open_output(r, port, checkpoint.next_out[port], err);
+		if (rc)
+			return rc;
+	}
+	r->input_count = r->stage->from_source ? 1 : r->stage->input_count;
+	if (r->stage->from_source)
+		return open_source(r, checkpoint.next_in[0], err);
+	for (unsigned i = 0; i < r->input_count; i++) {
+		rc = open_input(r, i, checkpoint.next_in[i], err);
+		if (rc)
+			return rc;
+	}
+	return PN_OK;
+}
+
+int pn_runner_open(struct pn_runner **runner, const struct pn_runner_config *config,
+		   int64_t now_ns, struct pn_error *err)
+{
+	const struct pn_graph_stage *stage = &config->graph->stages[config->stage];
+	struct pn_runner *r = calloc(1, sizeof *r);
+
+	*runner = NULL;
+	if (!r)
+		return pn_error_set(err, PN_ENOMEM, "stage %s: no memory", stage->name);
+	r->ctx.ops = &ctx_ops;
+	r->config = *config;
+	r->stage = stage;
+	r->ops = stage->ops;
+	r->metrics = &config->metrics->stages[config->stage];
+	r->checkpoint_due_ns = now_ns + config->checkpoint_ms * PN_NS_PER_MS;
+	r->state = calloc(1, r->ops->state_size);
+	int rc = r->state ? open_all(r, err)
+			  : pn_error_set(err, PN_ENOMEM, "no memory for %zu bytes of state",
+					 r->ops->state_size);
+	if (rc) {
+		pn_error_wrap(err, "stage %s", stage->name);
+		pn_runner_kill(r);
+		return rc;
+	}
+	pn_metrics_put_counts(r->metrics, &r->counts);
+	*runner = r;
+	return PN_OK;
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------- */
+
+static void remember_mark(struct pn_runner *r, const struct pn_checkpoint *checkpoint)
+{
+	if (!r->source)
+		return;
+	/* when all places are taken the newest is overwritten: later acks only come later */
+	unsigned place = (r->mark_first + (r->mark_count < MARKS_MAX ? r->mark_count++
+								     : MARKS_MAX - 1)) %
+			 MARKS_MAX;
+
+	r->marks[place].source_next = checkpoint->next_in[0];
+	memcpy(r->marks[place].durable, checkpoint->next_out, sizeof r->marks[place].durable);
+}
+
+static int save_checkpoint(struct pn_runner *r, int complete, struct pn_error *err)
+{
+	struct pn_checkpoint checkpoint = { .complete = (uint64_t)complete, .counts = r->counts };
+	struct pn_blob blob = { 0 };
+	char path[PATH_MAX];
+	int rc = r->ops->save ? r->ops->save(r->state, &r->ctx, &blob) : PN_OK;
+
+	if (rc) {
+		pn_blob_finish(&blob);
+		if (rc == PN_EAGAIN)
+			return PN_OK; /* not now: after the next message */
+		*err = r->ctx.err;
+		return rc;
+	}
+	for (unsigned i = 0; i < r->input_count; i++)
+		checkpoint.next_in[i] = r->inputs[i].next;
+	for (unsigned i = 0; i < r->output_count; i++)
+		checkpoint.next_out[i] = r->outputs[i].writer ? pn_log_next(r->outputs[i].writer)
+							     : r->outputs[i].final_count;
+	checkpoint_path(r, path, sizeof path);
+	rc = pn_checkpoint_write(path, &checkpoint, &blob, err);
+	pn_blob_finish(&blob);
+	if (rc)
+		return rc;
+	remember_mark(r, &checkpoint);
+	r->checkpoint_messages = r->counts.messages;
+	atomic_fetch_add(&r->metrics->checkpoints, 1);
+	return PN_OK;
+}
+
+static int mark_is_durable(const struct pn_runner *r, const struct mark *mark)
+{
+	for (unsigned i = 0; i < r->output_count; i++)
+		if (r->outputs[i].writer && pn_log_durable(r->outputs[i].writer) < mark->durable[i])
+			return 0;
+	return 1;
+}
+
+static int acknowledge(struct pn_runner *r, struct pn_error *err)
+{
+	uint64_t next = 0;
+
+	while (r->mark_count && mark_is_durable(r, &r->marks[r->mark_first])) {
+		next = r->marks[r->mark_first].source_next;
+		r->mark_first = (r->mark_first + 1) % MARKS_MAX;
+		r->mark_count--;
+	}
+	return next ? pn_source_ack(r->source, next, err) : PN_OK;
+}
+
+/* ---- one step ------------------------------------------------------------------------------ */
+
+static int service(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
+{
+	for (unsigned i = 0; i < r->output_count; i++) {
+		struct output *out = &r->outputs[i];
+
+		if (!out->writer)
+			continue;
+		int rc = pn_log_poll(out->writer, now_ns, 0, err);
+		if (!rc)
+			rc = pn_link_pump(out->server, err);
+		if (rc)
+			return rc;
+	}
+	if (now_ns >= r->checkpoint_due_ns && r->counts.messages != r->checkpoint_messages) {
+		int rc = save_checkpoint(r, 0, err);
+
+		if (rc)
+			return rc;
+		r->checkpoint_due_ns = now_ns + r->config.checkpoint_ms * PN_NS_PER_MS;
+	}
+	return r->source ? acknowledge(r, err) : PN_OK;
+}
+
+/* A producer that has given up will publish no more, and cannot say so itself. */
+static int producer_failed(const struct pn_runner *r, unsigned stream)
+{
+	const struct pn_graph *graph = r->config.graph;
+
+	for (unsigned i = 0; i < graph->stage_count; i++)
+		for (unsigned port = 0; port < PN_PORTS_MAX; port++)
+			if (graph->stages[i].outputs[port] == (int)stream)
+				return atomic_load(&r->config.metrics->stages[i].state) ==
+				       PN_STAGE_FAILED;
+	return 0;
+}
+
+/* The next message of one input into its place, or the news that it has ended. */
+static int pull(struct pn_runner *r, unsigned port, int64_t timeout_ns, struct pn_error *err)
+{
+	struct input *in = &r->inputs[port];
+	uint64_t skipped = 0;
+	/* asked first: what it published before it failed is still to be taken */
+	int failed = producer_failed(r, r->stage->inputs[port].stream);
+	int rc = pn_link_pull(in->link, timeout_ns, &in->msg, &skipped, err);
+
+	if (rc == PN_EEND || (rc == PN_EAGAIN && failed)) {
+		in->ended = 1;
+		return PN_OK;
+	}
+	if (rc)
+		return rc;
+	in->held = 1;
+	in->msg.port = port;
+	r->counts.taken += skipped;
+	r->counts.skipped[PN_SKIP_PASSED] += skipped;
+	return PN_OK;
+}
+
+/* Make sure that every input that has not ended holds its next message, as far as there is one. */
+static int fill_inputs(struct pn_runner *r, struct pn_error *err)
+{
+	int waiting = 0;
+
+	for (unsigned i = 0; i < r->input_count; i++) {
+		struct input *in = &r->inputs[i];
+
+		if (in->held || in->ended)
+			continue;
+		int rc = pull(r, i, 0, err);
+		if (rc && rc != PN_EAGAIN)
+			return rc;
+		waiting |= rc == PN_EAGAIN;
+	}
+	return waiting ? PN_EAGAIN : PN_OK;
+}
+
+/* The next message in order of time, then of port: the same order in a replay. */
+static int next_from_links(struct pn_runner *r, struct input **from, struct pn_error *err)
+{
+	int rc = fill_inputs(r, err);
+
+	*from = NULL;
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < r->input_count; i++) {
+		struct input *in = &r->inputs[i];
+
+		if (in->held && (!*from || in->msg.time_ns < (*from)->msg.time_ns))
+			*from = in;
+	}
+	return *from ? PN_OK : PN_EEND;
+}
+
+static int next_from_source(struct pn_runner *r, int64_t now_ns, struct input **from,
+			    struct pn_error *err)
+{
+	struct input *in = &r->inputs[0];
+
+	*from = in;
+	if (in->held)
+		return PN_OK;
+	if (atomic_load(&r->config.metrics->stop))
+		return PN_EEND;
+	int rc = pn_source_next(r->source, now_ns, &in->msg, err);
+
+	if (rc == PN_EFRAME) {
+		r->counts.taken++;
+		r->counts.messages++;
+		r->counts.skipped[PN_SKIP_BAD]++;
+		in->next++;
+		pn_metrics_error(r->metrics, err->text);
+		pn_metrics_put_counts(r->metrics, &r->counts);
+		*from = NULL;
+		return PN_OK;
+	}
+	in->held = rc == PN_OK;
+	return rc;
+}
+
+static void abort_outputs(struct pn_runner *r)
+{
+	for (unsigned i = 0; i < r->output_count; i++) {
+		if (r->outputs[i].reserved)
+			pn_log_abort(r->outputs[i].writer);
+		r->outputs[i].reserved = 0;
+		r->outputs[i].reserved_bytes = 0;
+	}
+}
+
+static int commit_outputs(struct pn_runner *r, struct pn_error *err)
+{
+	for (unsigned i = 0; i < r->output_count; i++) {
+		struct output *out = &r->outputs[i];
+
+		if (!out->reserved)
+			continue;
+		int rc = pn_log_commit(out->writer, err);
+		if (!rc)
+			rc = pn_link_published(out->server, pn_log_count(out->writer), 0, err);
+		if (rc)
+			return rc;
+		r->counts.emitted += out->reserved;
+		r->counts.bytes_out += out->reserved_bytes;
+		out->reserved = 0;
+		out->reserved_bytes = 0;
+	}
+	return PN_OK;
+}
+
+/* After a callback: publish or take back what it emitted. PN_OK, PN_EAGAIN or a failure. */
+static int settle(struct pn_runner *r, int rc, struct pn_error *err)
+{
+	if (rc == PN_OK) {
+		uint64_t emitted = r->counts.emitted;
+
+		rc = commit_outputs(r, err);
+		if (!rc && r->counts.emitted != emitted && r->arrival_ns)
+			pn_hist_add(&r->metrics->latency, pn_now_ns() - r->arrival_ns);
+		return rc;
+	}
+	abort_outputs(r);
+	r->counts.done = r->before.done;
+	memcpy(r->counts.skipped, r->before.skipped, sizeof r->counts.skipped);
+	if (rc != PN_EAGAIN)
+		*err = r->ctx.err;
+	return rc;
+}
+
+/* How many frames a message stands for: batches of frames count each. */
+static uint64_t frames_in(const struct pn_runner *r, const struct pn_msg *msg)
+{
+	struct pn_frames_head head;
+
+	if (r->ops->inputs[msg->port].schema != &pn_frames_schema ||
+	    pn_head_decode(&pn_frames_schema, msg->head, msg->head_bytes, &head, NULL))
+		return 1;
+	return head.count;
+}
+
+static int take(struct pn_runner *r, struct input *in, struct pn_error *err)
+{
+	uint64_t frames = frames_in(r, &in->msg);
+	int64_t start_ns = pn_now_ns();
+
+	r->arrival_ns = in->msg.arrival_ns;
+	r->before = r->counts;
+	r->counts.taken += frames;
+	int rc = settle(r, r->ops->take(r->state, &r->ctx, &in->msg), err);
+
+	atomic_fetch_add_explicit(&r->metrics->busy_ns, pn_now_ns() - start_ns, memory_order_relaxed);
+	if (rc == PN_EAGAIN) {
+		r->counts.taken -= frames;
+		return rc;
+	}
+	if (rc == PN_EFRAME) {
+		r->counts.skipped[PN_SKIP_BAD] += frames;
+		pn_metrics_error(r->metrics, err->text);
+		rc = PN_OK;
+	}
+	if (rc)
+		return rc;
+	r->counts.messages++;
+	r->counts.bytes_in += in->msg.payload_bytes;
+	atomic_store_explicit(&r->metrics->time_ns, in->msg.time_ns, memory_order_relaxed);
+	if (in->link)
+		atomic_store_explicit(&r->metrics->queue, pn_link_available(in->link) - in->msg.seq - 1,
+				      memory_order_relaxed);
+	in->next = in->msg.seq + 1;
+	in->held = 0;
+	pn_metrics_put_counts(r->metrics, &r->counts);
+	return PN_OK;
+}
+
+static int finish(struct pn_runner *r, struct pn_error *err)
+{
+	r->before = r->counts;
+	r->arrival_ns = 0;
+	int rc = settle(r, r->ops->drain ? r->ops->drain(r->state, &r->ctx) : PN_OK, err);
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < r->output_count; i++) {
+		if (!r->outputs[i].writer)
+			continue;
+		rc = pn_log_flush(r->outputs[i].writer, err);
+		if (rc)
+			return rc;
+	}
+	rc = save_checkpoint(r, 0, err);
+	if (!rc && r->source)
+		rc = acknowledge(r, err);
+	for (unsigned i = 0; i < r->output_count && !rc; i++) {
+		struct output *out = &r->outputs[i];
+
+		if (!out->writer)
+			continue;
+		struct pn_log_writer *writer = out->writer;
+
+		out->final_count = pn_log_count(writer);
+		out->writer = NULL;
+		rc = pn_log_finish(writer, 1, err);
+		if (!rc)
+			rc = pn_link_published(out->server, out->final_count, 1, err);
+	}
+	if (!rc)
+		rc = save_checkpoint(r, 1, err);
+	pn_metrics_put_counts(r->metrics, &r->counts);
+	if (!rc)
+		r->ended = 1;
+	return rc ? rc : PN_EEND;
+}
+
+int pn_runner_step(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
+{
+	struct input *from = NULL;
+	int rc = PN_OK;
+
+	if (r->ended)
+		return PN_EEND;
+	/* stages that share a thread have each their own number */
+	omp_set_num_threads(r->stage->threads ? r->stage->threads : omp_get_num_procs());
+	if (!r->until_service--) {
+		r->until_service = SERVICE_EVERY;
+		rc = service(r, now_ns, err);
+	}
+	if (!rc)
+		rc = r->source ? next_from_source(r, now_ns, &from, err) : next_from_links(r, &from, err);
+	if (!rc && from)
+		rc = take(r, from, err);
+	else if (rc == PN_EEND)
+		rc = finish(r, err);
+	if (rc == PN_EAGAIN)
+		r->until_service = 0;
+	if (rc != PN_OK && rc != PN_EAGAIN && rc != PN_EEND)
+		pn_error_wrap(err, "stage %s", r->stage->name);
+	return rc;
+}
+
+void pn_runner_wait(struct pn_runner *r, int64_t now_ns, int64_t timeout_ns)
+{
+	if (r->source) {
+		if (r->inputs[0].held) /* waits for room: the disk decides */
+			pn_sleep_ns(PN_NS_PER_MS / 4);
+		else
+			pn_source_wait(r->source, now_ns, timeout_ns);
+		return;
+	}
+	for (unsigned i = 0; i < r->input_count; i++) {
+		struct input *in = &r->inputs[i];
+		struct pn_error err;
+
+		if (in->held || in->ended)
+			continue;
+		pull(r, i, timeout_ns, &err);
+		return; /* a failure comes again in the next step */
+	}
+	pn_sleep_ns(PN_NS_PER_MS / 4);
+}
+
+uint64_t pn_runner_taken(const struct pn_runner *r)
+{
+	return r->counts.taken;
+}
+
+/* ---- closing ------------------------------------------------------------------------------- */
+
+static int release(struct pn_runner *r, int flush, struct pn_error *err)
+{
+	int rc = PN_OK;
+
+	for (unsigned i = 0; i < r->input_count; i++)
+		pn_link_close(r->inputs[i].link);
+	pn_source_close(r->source);
+	for (unsigned i = 0; i < r->output_count; i++) {
+		struct output *out = &r->outputs[i];
+
+		if (flush && out->writer) {
+			int failed = pn_log_finish(out->writer, 0, rc ? NULL : err);
+
+			rc = rc ? rc : failed;
+		} else {
+			pn_log_drop(out->writer);
+		}
+		pn_link_stop(out->server);
+		free(out->scratch);
+	}
+	if (r->ops->close && r->state)
+		r->ops->close(r->state);
+	free(r->state);
+	free(r);
+	return rc;
+}
+
+int pn_runner_close(struct pn_runner *r, struct pn_error *err)
+{
+	return r ? release(r, 1, err) : PN_OK;
+}
+
+void pn_runner_kill(struct pn_runner *r)
+{
+	if (r)
+		release(r, 0, NULL);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * supervisor.c - one process per stage. The supervisor holds the windows and the metrics page and does
+ * nothing that could fail: it forks, waits, and forks again. It makes no thread and no socket, so that
+ * a child forked at any time is as clean as the first.
+ */
+#include "host.h"
+
+#include "perrin/base/clock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_FAILED 64 /* exit status of a stage that failed: this minus its code */
+#define WATCH_NS    (100 * PN_NS_PER_MS)
+
+struct child {
+	pid_t pid; /* 0: none */
+	struct pn_restart restart;
+};
+
+static _Noreturn void child_main(struct pn_run *run, unsigned stage, pid_t parent)
+{
+	struct pn_stage_metrics *metrics = &run->metrics->stages[stage];
+	struct pn_error err = { 0 };
+
+	/* a terminal's Ctrl-C reaches the whole group: the host decides what it means */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(0);
+	prctl(PR_SET_NAME, metrics->name);
+	sigprocmask(SIG_SETMASK, &run->old_signals, NULL);
+	int rc = pn_run_loop(run, stage, &err);
+
+	if (rc)
+		pn_metrics_error(metrics, err.text);
+	_exit(rc ? EXIT_FAILED - rc : 0);
+}
+
+static int start(struct pn_run *run, struct child *children, unsigned stage)
+{
+	struct pn_stage_metrics *metrics = &run->metrics->stages[stage];
+	pid_t parent = getpid();
+
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0)
+		child_main(run, stage, parent);
+	if (pid < 0) {
+		pn_metrics_error(metrics, strerror(errno));
+		metrics->state = PN_STAGE_FAILED;
+		return PN_EIO;
+	}
+	children[stage].pid = pid;
+	metrics->pid = pid;
+	metrics->state = PN_STAGE_RUNNING;
+	return PN_OK;
+}
+
+/* One child is gone: note how, and start its stage again if it may. */
+static void settle_child(struct pn_run *run, struct child *children, unsigned stage, int status)
+{
+	struct pn_stage_metrics *metrics = &run->metrics->stages[stage];
+	char text[128];
+	int code = PN_EIO;
+
+	children[stage].pid = 0;
+	metrics->pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		metrics->state = PN_STAGE_ENDED;
+		return;
+	}
+	if (WIFEXITED(status)) {
+		code = EXIT_FAILED - WEXITSTATUS(status);
+	} else {
+		snprintf(text, sizeof text, "stage %s was ended by signal %d (%s)", metrics->name,
+			 WTERMSIG(status), strsignal(WTERMSIG(status)));
+		pn_metrics_error(metrics, text);
+	}
+	if (run->metrics->stop > 1 ||
+	    !pn_run_may_restart(run, stage, &children[stage].restart, code)) {
+		metrics->state = PN_STAGE_FAILED;
+		return;
+	}
+	start(run, children, stage);
+}
+
+static void reap(struct pn_run *run, struct child *children)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (unsigned i = 0; i < run->config->graph->stage_count; i++)
+			if (children[i].pid == pid)
+				settle_child(run, children, i, status);
+}
+
+int pn_run_in_processes(struct pn_run *run)
+{
+	struct child children[PN_STAGES_MAX] = { 0 };
+	unsigned count = run->config->graph->stage_count, alive;
+
+	/* consumers first: they wait for their producers, not the other way round */
+	for (unsigned i = count; i-- > 0;)
+		start(run, children, i);
+	do {
+		pn_run_watch(run, WATCH_NS);
+		reap(run, children);
+		alive = 0;
+		for (unsigned i = 0; i < count; i++) {
+			alive += children[i].pid != 0;
+			if (children[i].pid && run->metrics->stop > 1)
+				kill(children[i].pid, SIGKILL);
+		}
+	} while (alive);
+	return PN_OK;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * crystal - how crystalline is each particle on each frame (R5), its lattice spacing and diameter (R6).
+ *
+ * Takes the best crops there are: raw ones are low-passed, those of a denoiser taken as they are (set
+ * lowpass_A to 0). Per crop: one real FFT and, in aligned frames, a few small ones for the size.
+ */
+#include "perrin/host/stage.h"
+#include "perrin/image/crystal.h"
+#include "perrin/image/twoclass.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PARTICLES_MAX 64 /* followed at once; the one unseen for longest gives way */
+
+enum { SKIP_NO_PIXEL_SIZE };
+
+/* What is known of one particle so far; plain data, part of the checkpoint. */
+struct particle {
+	uint64_t id, last_frame;
+	int used;
+	struct pn_two_class class;
+};
+
+struct crystal {
+	struct pn_crystal_params kernel;
+	int64_t mean_frames;
+	struct pn_crystal *plan;
+	uint64_t ny, nx;       /* the plan's                */
+	double pixel_pm;
+	float *image;          /* [ny][nx]                  */
+	struct particle *particles; /* [PARTICLES_MAX]      */
+};
+
+static const struct pn_param params[] = {
+	{ .name = "mean_frames", .help = "frames in the moving mean of the peak", .type = PN_PARAM_I64,
+	  .off = offsetof(struct crystal, mean_frames), .def = 100, .min = 1,
+	  .max = PN_TWO_CLASS_MEAN_MAX },
+	{ .name = "kernel", .group = pn_crystal_param_table, .off = offsetof(struct crystal, kernel) },
+	{ 0 },
+};
+
+static const struct pn_port inputs[] = { { "crops", &pn_crops_schema, 0 }, { 0 } };
+static const struct pn_port outputs[] = { { "crystal", &pn_crystal_schema, 0 }, { 0 } };
+static const char *const reasons[] = { "no_pixel_size", NULL };
+
+static int crystal_open(void *self, struct pn_ctx *ctx)
+{
+	struct crystal *s = self;
+
+	s->particles = calloc(PARTICLES_MAX, sizeof *s->particles);
+	return s->particles ? PN_OK : pn_fail(ctx, PN_ENOMEM, "no memory for %d particles", PARTICLES_MAX);
+}
+
+/* The plan depends on the crops' shape and pixel, which their first head tells. */
+static int plan_for(struct crystal *s, struct pn_ctx *ctx, const struct pn_crops_head *head)
+{
+	struct pn_crystal_params kernel = s->kernel;
+
+	if (s->plan && s->ny == head->ny && s->nx == head->nx && s->pixel_pm == head->pixel_pm)
+		return PN_OK;
+	pn_crystal_destroy(s->plan);
+	free(s->image);
+	s->plan = NULL;
+	s->image = malloc(head->ny * head->nx * sizeof *s->image);
+	if (!s->image)
+		return pn_fail(ctx, PN_ENOMEM, "no memory for a crop of %llu x %llu",
+			       (unsigned long long)head->ny, (unsigned long long)head->nx);
+	kernel.pixel_pm = head->pixel_pm;
+	s->ny = head->ny;
+	s->nx = head->nx;
+	s->pixel_pm = head->pixel_pm;
+	return pn_crystal_create(&s->plan, s->ny, s->nx, &kernel, &ctx->err);
+}
+
+static struct particle *find_particle(struct crystal *s, uint64_t id)
+{
+	struct particle *oldest = s->particles;
+
+	for (unsigned i = 0; i < PARTICLES_MAX; i++) {
+		struct particle *p = &s->particles[i];
+
+		if (p->used && p->id == id)
+			return p;
+		if (oldest->used && (!p->used || p->last_frame < oldest->last_frame))
+			oldest = p;
+	}
+	memset(oldest, 0, sizeof *oldest);
+	oldest->used = 1;
+	oldest->id = id;
+	pn_two_class_init(&oldest->class, pn_crystal_noise_peak(s->plan), (int)s->mean_frames);
+	return oldest;
+}
+
+static size_t background_spots(const struct pn_crops_head *head, struct pn_spot *spots)
+{
+	size_t count = head->spot_count / 2;
+
+	for (size_t i = 0; i < count; i++)
+		spots[i] = (struct pn_spot){ .gx_per_A = head->spots_per_A[2 * i],
+					     .gy_per_A = head->spots_per_A[2 * i + 1] };
+	return count;
+}
+
+static double known(double value)
+{
+	return value > 0 ? value : NAN;
+}
+
+static void describe(const struct pn_crops_head *crop, const struct pn_crystal_result *result,
+		     struct pn_crystal_head *head)
+{
+	int found = result->spacing_pm > 0;
+
+	*head = (struct pn_crystal_head){
+		.frame = crop->frame,
+		.particle = crop->particle,
+		.x_px = crop->x_px,
+		.y_px = crop->y_px,
+		.peak = result->peak,
+		.spacing_pm = known(result->spacing_pm),
+		.gx_per_A = found ? result->gx_per_A : NAN,
+		.gy_per_A = found ? result->gy_per_A : NAN,
+		.width_px = known(result->width_px),
+		.diameter_nm = result->size_valid ? result->diameter_nm : NAN,
+		.lattice_x_px = result->size_valid ? (double)crop->x0_px + result->x_px : NAN,
+		.lattice_y_px = result->size_valid ? (double)crop->y0_px + result->y_px : NAN,
+	};
+}
+
+static int crystal_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
+{
+	struct crystal *s = self;
+	struct pn_crops_head crop;
+	struct pn_crystal_head head;
+	struct pn_crystal_result result;
+	struct pn_spot spots[PN_SPOTS_MAX];
+	int rc = pn_msg_decode(&pn_crops_schema, in, &crop, &ctx->err);
+
+	if (rc)
+		return rc;
+	if (!(crop.pixel_pm > 0)) {
+		pn_skip(ctx, SKIP_NO_PIXEL_SIZE, 1);
+		return PN_OK;
+	}
+	rc = plan_for(s, ctx, &crop);
+	if (rc)
+		return rc;
+	pn_to_f32(s->image, in->payload, crop.dtype, crop.ny * crop.nx);
+	pn_crystal_execute(s->plan, s->image, spots, background_spots(&crop, spots), &result);
+
+	/* on a copy first: without room to emit nothing may have changed */
+	struct particle *particle = find_particle(s, crop.particle);
+	struct pn_two_class class = particle->class;
+	double mean = 0;
+	int high = pn_two_class_add(&class, result.peak, &mean) == PN_CLASS_HIGH;
+
+	if (high)
+		pn_crystal_size(s->plan, s->image, &result);
+	describe(&crop, &result, &head);
+	head.class = high;
+	head.threshold = class.threshold;
+	head.peak_mean = mean;
+	rc = pn_emit(ctx, 0, &head, in->time_ns, 0, NULL);
+	if (rc)
+		return rc;
+	particle->class = class;
+	particle->last_frame = crop.frame;
+	pn_done(ctx, 1);
+	return PN_OK;
+}
+
+static int crystal_save(void *self, struct pn_ctx *ctx, struct pn_blob *out)
+{
+	struct crystal *s = self;
+
+	(void)ctx;
+	for (unsigned i = 0; i < PARTICLES_MAX; i++) {
+		int rc = s->particles[i].used ? pn_blob_put(out, &s->particles[i], sizeof *s->particles)
+					      : PN_OK;
+		if (rc)
+			return rc;
+	}
+	return PN_OK;
+}
+
+static int crystal_load(void *self, struct pn_ctx *ctx, const void *data, size_t bytes)
+{
+	struct crystal *s = self;
+
+	if (bytes % sizeof *s->particles || bytes / sizeof *s->particles > PARTICLES_MAX)
+		return pn_fail(ctx, PN_EVERSION, "checkpoint of %zu bytes: not whole particles of %zu",
+			       bytes, sizeof *s->particles);
+	memcpy(s->particles, data, bytes);
+	return PN_OK;
+}
+
+static void crystal_close(void *self)
+{
+	struct crystal *s = self;
+
+	pn_crystal_destroy(s->plan);
+	free(s->image);
+	free(s->particles);
+}
+
+const struct pn_stage_ops pn_stage_crystal = {
+	.name = "crystal",
+	.brief = "FFT crystallinity, lattice spacing and diameter of each particle",
+	.state_size = sizeof(struct crystal),
+	.params = params,
+	.inputs = inputs,
+	.outputs = outputs,
+	.reasons = reasons,
+	.open = crystal_open,
+	.take = crystal_take,
+	.save = crystal_save,
+	.load = crystal_load,
+	.close = crystal_close,
+};

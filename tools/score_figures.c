@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* score_figures.c - the figures of `perrin score` from lists of what is and what was seen. */
+#include "score.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double pn_score_auc(double *high, size_t high_count, double *low, size_t low_count)
+{
+	size_t below = 0, not_above = 0;
+	double pairs = 0;
+
+	if (!high_count || !low_count)
+		return (double)NAN;
+	qsort(high, high_count, sizeof *high, by_value);
+	qsort(low, low_count, sizeof *low, by_value);
+	for (size_t i = 0; i < high_count; i++) {
+		while (below < low_count && low[below] < high[i])
+			below++;
+		while (not_above < low_count && low[not_above] <= high[i])
+			not_above++;
+		pairs += (double)below + 0.5 * (double)(not_above - below);
+	}
+	return pairs / ((double)high_count * (double)low_count);
+}
+
+double pn_score_spacing_pm(double lattice_A, double spacing_pm)
+{
+	static const double planes[] = { 3, 4, 8, 11 }; /* h2 + k2 + l2 */
+	double best = 0;
+
+	for (size_t i = 0; i < PN_COUNT(planes); i++) {
+		double d_pm = 100 * lattice_A / sqrt(planes[i]);
+
+		if (!best || fabs(log(spacing_pm / d_pm)) < fabs(log(spacing_pm / best)))
+			best = d_pm;
+	}
+	return best;
+}
+
+/* ---- matching ------------------------------------------------------------------------------ */
+
+static double distance_px(const struct pn_score_truth *truth, const struct pn_score_seen *seen)
+{
+	return hypot(truth->x_px - seen->x_px, truth->y_px - seen->y_px);
+}
+
+static size_t first_of_frame(const struct pn_score_truths *truths, uint64_t frame)
+{
+	size_t low = 0, high = truths->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (truths->item[middle].frame < frame)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The nearest truth on the same frame that is near enough, or NULL. */
+static struct pn_score_truth *match(const struct pn_score_truths *truths,
+				    const struct pn_score_seen *seen, double within_px)
+{
+	struct pn_score_truth *nearest = NULL;
+
+	for (size_t i = first_of_frame(truths, seen->frame);
+	     i < truths->count && truths->item[i].frame == seen->frame; i++)
+		if (distance_px(&truths->item[i], seen) <= within_px &&
+		    (!nearest || distance_px(&truths->item[i], seen) < distance_px(nearest, seen)))
+			nearest = &truths->item[i];
+	return nearest;
+}
+
+/* ---- figures ------------------------------------------------------------------------------- */
+
+static int score_centres(struct pn_scores *s, struct pn_score_truths *truths,
+			 const struct pn_score_seens *crops, double within_px, struct pn_error *err)
+{
+	double *errors = malloc((crops->count + 1) * sizeof *errors), squares = 0;
+	size_t count = 0;
+
+	if (!errors)
+		return pn_error_set(err, PN_ENOMEM, "no memory for %zu crops", crops->count);
+	s->crops = crops->count;
+	for (size_t i = 0; i < crops->count; i++) {
+		struct pn_score_truth *truth = match(truths, &crops->item[i], within_px);
+
+		if (!truth) {
+			s->stray++;
+			continue;
+		}
+		s->found += !truth->found;
+		truth->found = 1;
+		errors[count] = distance_px(truth, &crops->item[i]);
+		squares += errors[count] * errors[count];
+		count++;
+	}
+	qsort(errors, count, sizeof *errors, by_value);
+	s->centre_rms_px = count ? sqrt(squares / (double)count) : (double)NAN;
+	s->centre_median_px =
+		count ? (errors[(count - 1) / 2] + errors[count / 2]) / 2 : (double)NAN;
+	free(errors);
+	return PN_OK;
+}
+
+/* Sums in mean and rms until errors_end makes figures of them. */
+static void add_error(struct pn_score_errors *errors, double relative)
+{
+	errors->count++;
+	errors->mean += relative;
+	errors->rms += relative * relative;
+	errors->within_1_percent += fabs(relative) <= 0.01;
+}
+
+static void end_errors(struct pn_score_errors *errors)
+{
+	double count = (double)errors->count;
+
+	/* 0 / 0 is NaN, as it should be */
+	errors->mean /= count;
+	errors->rms = sqrt(errors->rms / count);
+	errors->within_1_percent /= count;
+}
+
+static void add_crystal(struct pn_scores *s, const struct pn_score_truth *truth,
+			const struct pn_score_seen *seen, struct pn_score_class *class)
+{
+	class->count++;
+	class->high += seen->high != 0;
+	class->mean_peak += seen->peak;
+	if (!seen->high)
+		return;
+	if (!isnan(seen->spacing_pm) && seen->spacing_pm > 0 && truth->lattice_A > 0) {
+		double d_pm = pn_score_spacing_pm(truth->lattice_A, seen->spacing_pm);
+
+		add_error(&s->spacing, seen->spacing_pm / d_pm - 1);
+	}
+	if (!isnan(seen->diameter_nm) && truth->diameter_nm > 0)
+		add_error(&s->diameter, seen->diameter_nm / truth->diameter_nm - 1);
+}
+
+static int score_crystals(struct pn_scores *s, const struct pn_score_truths *truths,
+			  const struct pn_score_seens *crystals,
+			  const struct pn_score_limits *limits, struct pn_error *err)
+{
+	double *peaks = malloc((2 * crystals->count + 1) * sizeof *peaks);
+	double *tilted = peaks + crystals->count;
+
+	if (!peaks)
+		return pn_error_set(err, PN_ENOMEM, "no memory for %zu peaks", crystals->count);
+	s->crystals = crystals->count;
+	for (size_t i = 0; i < crystals->count; i++) {
+		const struct pn_score_seen *seen = &crystals->item[i];
+		const struct pn_score_truth *truth = match(truths, seen, limits->within_px);
+
+		if (!truth) {
+			s->crystals_stray++;
+		} else if (truth->zone_deg < limits->aligned_deg) {
+			peaks[s->aligned.count] = seen->peak;
+			add_crystal(s, truth, seen, &s->aligned);
+		} else {
+			tilted[s->tilted.count] = seen->peak;
+			add_crystal(s, truth, seen, &s->tilted);
+		}
+	}
+	s->auc = pn_score_auc(peaks, s->aligned.count, tilted, s->tilted.count);
+	s->aligned.mean_peak /= (double)s->aligned.count;
+	s->tilted.mean_peak /= (double)s->tilted.count;
+	end_errors(&s->spacing);
+	end_errors(&s->diameter);
+	free(peaks);
+	return PN_OK;
+}
+
+int pn_score(struct pn_scores *scores, struct pn_score_truths *truths,
+	     const struct pn_score_seens *crops, const struct pn_score_seens *crystals,
+	     const struct pn_score_limits *limits, struct pn_error *err)
+{
+	*scores = (struct pn_scores){ .truths = truths->count };
+	for (size_t i = 0; i < truths->count; i++)
+		scores->frames += !i || truths->item[i].frame != truths->item[i - 1].frame;
+	int rc = score_centres(scores, truths, crops, limits->within_px, err);
+	return rc ? rc : score_crystals(scores, truths, crystals, limits, err);
+}
