@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* perrin top - watch a run from its metrics page. */
+/* perrin top - watch a run: its metrics page and the newest result of each particle. */
 #include "command.h"
+#include "common/particles.h"
 #include "common/progress.h"
 #include "common/session.h"
 #include "common/summary.h"
@@ -84,7 +85,7 @@ static const char *state_text(const struct pn_metrics *metrics)
 }
 
 static void show_table(const struct top_options *options, const struct pn_metrics *metrics,
-		       struct looks *looks, int redraw)
+		       const struct pn_particles *particles, struct looks *looks, int redraw)
 {
 	int64_t end_ns = metrics->ended ? metrics->end_ns : pn_now_ns();
 	int64_t lag_ns = pn_metrics_lag_ns(metrics);
@@ -99,22 +100,27 @@ static void show_table(const struct top_options *options, const struct pn_metric
 		printf(", lag %s", pn_text_duration(text, lag_ns));
 	printf("\n\n");
 	pn_summary_stages(metrics, looks->rate, stdout);
+	pn_particles_table(particles, stdout);
 	if (!redraw && !options->once && !metrics->ended)
 		putchar('\n');
 }
 
-static void show_json(const struct pn_metrics *metrics)
+static void show_json(const struct pn_metrics *metrics, const struct pn_particles *particles)
 {
 	struct pn_json json;
 
 	pn_json_init(&json, stdout, 0);
-	pn_metrics_json(metrics, &json, NULL);
+	pn_json_object(&json, NULL);
+	pn_metrics_members(metrics, &json);
+	pn_particles_json(particles, &json);
+	pn_json_end(&json);
 }
 
 static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 {
 	const struct top_options *options = arg;
 	const struct pn_metrics *metrics;
+	static struct pn_particles particles;
 	struct looks looks = { 0 };
 	int redraw = !options->json && !options->once && isatty(STDOUT_FILENO);
 	int rc = pn_session_check(options->session, err);
@@ -128,10 +134,11 @@ static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 		/* looked at first: the last table shows what there was at the end */
 		int over = options->once || metrics->ended || host_is_gone(metrics);
 
+		pn_particles_update(&particles, options->session);
 		if (options->json)
-			show_json(metrics);
+			show_json(metrics, &particles);
 		else
-			show_table(options, metrics, &looks, redraw);
+			show_table(options, metrics, &particles, &looks, redraw);
 		if (fflush(stdout) || over)
 			break;
 		/* in pieces: a run that ends is told of at once */
@@ -145,7 +152,7 @@ static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 
 const struct pn_command pn_command_top = {
 	.name = "top",
-	.brief = "watch a run: rates, queues, latencies, errors",
+	.brief = "watch a run: particles, rates, queues, latencies, errors",
 	.usage = "SESSION [--interval S] [--once] [--json]",
 	.params = params,
 	.options_size = sizeof(struct top_options),

@@ -2,15 +2,14 @@
 #include "host.h"
 
 #include "perrin/base/clock.h"
+#include "perrin/base/file.h"
 #include "perrin/math/fft.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,26 +74,6 @@ static int write_description(const struct pn_run_config *config, struct pn_error
 	return close_file(file, "session.json", err);
 }
 
-static int copy_file(const char *from, const char *to, struct pn_error *err)
-{
-	int in = open(from, O_RDONLY | O_CLOEXEC), rc = PN_OK;
-
-	if (in < 0)
-		return errno == ENOENT ? PN_OK : pn_error_errno(err, errno, "%s", from);
-	int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	ssize_t n = -1;
-
-	if (out >= 0)
-		while ((n = sendfile(out, in, NULL, 1 << 20)) > 0)
-			;
-	if (n < 0)
-		rc = pn_error_errno(err, errno, "%s to %s", from, to);
-	if (out >= 0)
-		close(out);
-	close(in);
-	return rc;
-}
-
 static int make_session(const struct pn_run_config *config, struct pn_error *err)
 {
 	char path[PATH_MAX], wisdom[PATH_MAX];
@@ -114,8 +93,8 @@ static int make_session(const struct pn_run_config *config, struct pn_error *err
 	if (!rc)
 		rc = write_description(config, err);
 	snprintf(wisdom, sizeof wisdom, "%s/wisdom", config->session);
-	if (!rc && config->wisdom)
-		rc = copy_file(config->wisdom, wisdom, err);
+	if (!rc && config->wisdom && access(config->wisdom, R_OK) == 0)
+		rc = pn_file_copy(config->wisdom, wisdom, err);
 	return rc;
 }
 
@@ -496,6 +475,8 @@ int pn_run(const struct pn_run_config *config, struct pn_error *err)
 		return rc;
 	snprintf(wisdom, sizeof wisdom, "%s/wisdom", config->session);
 	rc = pn_fft_use_wisdom(wisdom, err);
+	if (rc == PN_EFORMAT && unlink(wisdom) == 0) /* of another FFTW: plan anew */
+		rc = pn_fft_use_wisdom(wisdom, err);
 	if (!rc)
 		rc = pn_metrics_create(&run.metrics, config->session, config->graph, err);
 	if (!rc)

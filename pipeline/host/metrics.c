@@ -190,12 +190,11 @@ static void stage_json(const struct pn_stage_metrics *stage, int64_t elapsed_ns,
 	pn_json_end(json);
 }
 
-void pn_metrics_json(const struct pn_metrics *page, struct pn_json *json, const char *key)
+void pn_metrics_members(const struct pn_metrics *page, struct pn_json *json)
 {
 	int64_t end_ns = page->ended ? page->end_ns : pn_now_ns();
 	int64_t elapsed_ns = end_ns - page->start_ns;
 
-	pn_json_object(json, key);
 	pn_json_text(json, "graph", page->graph);
 	pn_json_i64(json, "host_pid", page->host_pid);
 	pn_json_bool(json, "running", !page->ended);
@@ -204,5 +203,11 @@ void pn_metrics_json(const struct pn_metrics *page, struct pn_json *json, const 
 	for (unsigned i = 0; i < page->stage_count; i++)
 		stage_json(&page->stages[i], elapsed_ns, json);
 	pn_json_end(json);
+}
+
+void pn_metrics_json(const struct pn_metrics *page, struct pn_json *json, const char *key)
+{
+	pn_json_object(json, key);
+	pn_metrics_members(page, json);
 	pn_json_end(json);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define PARTICLES_MAX 64 /* followed at once; the one unseen for longest gives way */
+#define PLACE_PX_MAX  1e6 /* as far as a head of type crystal can say                */
 
 enum { SKIP_NO_PIXEL_SIZE };
 
@@ -50,29 +51,42 @@ static int crystal_open(void *self, struct pn_ctx *ctx)
 {
 	struct crystal *s = self;
 
+	if (!(s->kernel.d_min_A < s->kernel.d_max_A))
+		return pn_fail(ctx, PN_EARG, "d_min_A = %g, d_max_A = %g: must rise", s->kernel.d_min_A,
+			       s->kernel.d_max_A);
 	s->particles = calloc(PARTICLES_MAX, sizeof *s->particles);
 	return s->particles ? PN_OK : pn_fail(ctx, PN_ENOMEM, "no memory for %d particles", PARTICLES_MAX);
 }
 
-/* The plan depends on the crops' shape and pixel, which their first head tells. */
+/*
+ * The plan depends on the crops' shape and pixel, which their first head tells. A head that no plan can
+ * be made for is a bad message, and the plan that was stays.
+ */
 static int plan_for(struct crystal *s, struct pn_ctx *ctx, const struct pn_crops_head *head)
 {
 	struct pn_crystal_params kernel = s->kernel;
+	struct pn_crystal *plan;
 
 	if (s->plan && s->ny == head->ny && s->nx == head->nx && s->pixel_pm == head->pixel_pm)
 		return PN_OK;
-	pn_crystal_destroy(s->plan);
-	free(s->image);
-	s->plan = NULL;
-	s->image = malloc(head->ny * head->nx * sizeof *s->image);
-	if (!s->image)
+	kernel.pixel_pm = head->pixel_pm;
+	int rc = pn_crystal_create(&plan, head->ny, head->nx, &kernel, &ctx->err);
+	if (rc) /* the parameters are good: what is wrong is what the head tells */
+		return rc == PN_EARG ? (ctx->err.code = PN_EFRAME) : rc;
+	float *image = malloc(head->ny * head->nx * sizeof *image);
+	if (!image) {
+		pn_crystal_destroy(plan);
 		return pn_fail(ctx, PN_ENOMEM, "no memory for a crop of %llu x %llu",
 			       (unsigned long long)head->ny, (unsigned long long)head->nx);
-	kernel.pixel_pm = head->pixel_pm;
+	}
+	pn_crystal_destroy(s->plan);
+	free(s->image);
+	s->plan = plan;
+	s->image = image;
 	s->ny = head->ny;
 	s->nx = head->nx;
 	s->pixel_pm = head->pixel_pm;
-	return pn_crystal_create(&s->plan, s->ny, s->nx, &kernel, &ctx->err);
+	return PN_OK;
 }
 
 static struct particle *find_particle(struct crystal *s, uint64_t id)
@@ -113,6 +127,8 @@ static void describe(const struct pn_crops_head *crop, const struct pn_crystal_r
 		     struct pn_crystal_head *head)
 {
 	int found = result->spacing_pm > 0;
+	double x_px = (double)crop->x0_px + result->x_px, y_px = (double)crop->y0_px + result->y_px;
+	int placed = result->size_valid && fabs(x_px) <= PLACE_PX_MAX && fabs(y_px) <= PLACE_PX_MAX;
 
 	*head = (struct pn_crystal_head){
 		.frame = crop->frame,
@@ -125,8 +141,8 @@ static void describe(const struct pn_crops_head *crop, const struct pn_crystal_r
 		.gy_per_A = found ? result->gy_per_A : NAN,
 		.width_px = known(result->width_px),
 		.diameter_nm = result->size_valid ? result->diameter_nm : NAN,
-		.lattice_x_px = result->size_valid ? (double)crop->x0_px + result->x_px : NAN,
-		.lattice_y_px = result->size_valid ? (double)crop->y0_px + result->y_px : NAN,
+		.lattice_x_px = placed ? x_px : NAN,
+		.lattice_y_px = placed ? y_px : NAN,
 	};
 }
 

@@ -14,6 +14,8 @@
 enum { IN_FRAMES, IN_TRUTH, IN_SPECIMEN };
 enum { SKIP_SHAPE, SKIP_REPEATED };
 
+#define OFFSET_NS_MAX INT64_C(1000000000000000000) /* of a frame in a message, by its schema */
+
 struct ingest {
 	int64_t batch;               /* param */
 	struct pn_frames_head first; /* of the session: what every frame must look like */
@@ -91,9 +93,14 @@ static int same_number(double a, double b)
 	return a == b || (a != a && b != b);
 }
 
-static int joins(const struct ingest *s, const struct pn_frames_head *head)
+/* Times within a batch are told as what has passed since its first frame: they cannot fall. */
+static int joins(const struct ingest *s, const struct pn_frames_head *head, int64_t time_ns)
 {
-	return s->held.frame + s->held.count == head->frame &&
+	int64_t after;
+
+	return !__builtin_sub_overflow(time_ns, s->held_time_ns, &after) && after <= OFFSET_NS_MAX &&
+	       after >= s->held.offset_ns[s->held.count - 1] &&
+	       s->held.frame + s->held.count == head->frame &&
 	       same_number(s->held.pixel_pm, head->pixel_pm) &&
 	       same_number(s->held.dose_e_per_A2, head->dose_e_per_A2) &&
 	       same_number(s->held.energy_keV, head->energy_keV) &&
@@ -105,7 +112,7 @@ static int hold(struct ingest *s, struct pn_ctx *ctx, const struct pn_frames_hea
 {
 	uint64_t bytes = frame_bytes(head);
 
-	if (s->held.count && !joins(s, head)) {
+	if (s->held.count && !joins(s, head, in->time_ns)) {
 		int rc = flush(s, ctx);
 
 		if (rc)

@@ -65,26 +65,41 @@ static int track_open(void *self, struct pn_ctx *ctx)
 	return s->found ? PN_OK : pn_fail(ctx, PN_ENOMEM, "no memory for %d frames", PN_BATCH_MAX);
 }
 
+/* For frames of this kind; those that no kernel can be made for are bad, and what was stays. */
 static int make_kernels(struct track *s, struct pn_ctx *ctx, uint64_t ny, uint64_t nx,
 			double pixel_pm)
 {
+	struct pn_tracker *tracker = NULL;
+	struct pn_background *background = NULL;
+	struct pn_tracker_params kernel = s->kernel;
+	struct pn_background_params background_kernel = s->background_kernel;
+	float *image = NULL;
+
+	kernel.pixel_pm = background_kernel.pixel_pm = pixel_pm;
+	int rc = pn_tracker_create(&tracker, ny, nx, &kernel, &ctx->err);
+	if (!rc && s->background_every)
+		rc = pn_background_create(&background, ny, nx, &background_kernel, &ctx->err);
+	if (!rc) {
+		image = malloc(ny * nx * sizeof *image);
+		if (!image)
+			rc = pn_fail(ctx, PN_ENOMEM, "no memory for a frame of %llu x %llu",
+				     (unsigned long long)ny, (unsigned long long)nx);
+	}
+	if (rc) { /* the parameters are good: what is wrong is what the head tells */
+		pn_tracker_destroy(tracker);
+		pn_background_destroy(background);
+		return rc == PN_EARG ? (ctx->err.code = PN_EFRAME) : rc;
+	}
 	pn_tracker_destroy(s->tracker);
 	pn_background_destroy(s->background);
 	free(s->image);
-	s->tracker = NULL;
-	s->background = NULL;
-	s->kernel.pixel_pm = s->background_kernel.pixel_pm = pixel_pm;
+	s->tracker = tracker;
+	s->background = background;
+	s->image = image;
 	s->progress.ny = ny;
 	s->progress.nx = nx;
 	s->progress.pixel_pm = pixel_pm;
-	s->image = malloc(ny * nx * sizeof *s->image);
-	if (!s->image)
-		return pn_fail(ctx, PN_ENOMEM, "no memory for a frame of %llu x %llu",
-			       (unsigned long long)ny, (unsigned long long)nx);
-	int rc = pn_tracker_create(&s->tracker, ny, nx, &s->kernel, &ctx->err);
-	if (!rc && s->background_every)
-		rc = pn_background_create(&s->background, ny, nx, &s->background_kernel, &ctx->err);
-	return rc;
+	return PN_OK;
 }
 
 /* Spots are looked for when they are first known and then ever more rarely. */

@@ -290,7 +290,7 @@ static struct scenario disturbed(uint64_t seed)
 	pn_rng_init(&s.rng, seed, 1);
 	s.kill = pn_rng_below(&s.rng, 3) ? 0.05 * pn_rng_uniform(&s.rng) : 0;
 	s.full = pn_rng_below(&s.rng, 2) ? 0.5 * pn_rng_uniform(&s.rng) : 0;
-	s.crash = pn_rng_below(&s.rng, 3) ? 0 : 0.001;
+	s.crash = pn_rng_below(&s.rng, 3) ? 0 : 0.003;
 	for (unsigned i = 0; i < STAGES; i++)
 		sum += s.weight[i] = pow(pn_rng_uniform(&s.rng), 3) + 0.03;
 	for (unsigned i = 0; i < STAGES; i++)
@@ -340,7 +340,7 @@ static void whatever_happens_the_streams_are_the_same(void **state)
 {
 	(void)state;
 	const char *seed = getenv("PERRIN_SIM_SEED"), *more = getenv("PERRIN_SIM_COUNT");
-	unsigned count = more ? (unsigned)atoi(more) : 16, kills = 0, crashes = 0, refusals = 0;
+	unsigned count = more ? (unsigned)atoi(more) : 32, kills = 0, crashes = 0, refusals = 0;
 	struct sim sim;
 
 	assert_true(reference[0].records == FRAMES && reference[4].records > FRAMES / 3);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "launch.h"
 
+#include "perrin/base/file.h"
 #include "perrin/detector/source.h"
 #include "perrin/host/host.h"
 #include "progress.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const place_choices[] = { "graph", "thread", "threads", "processes", NULL };
@@ -207,12 +209,51 @@ static int copy_summary(const char *session, struct pn_error *err)
 	return bad ? pn_error_set(err, PN_EIO, "%s: cannot be read", path) : PN_OK;
 }
 
+/*
+ * FFT plans take seconds to find and are the same for every session of a machine: they are kept in the
+ * user's cache, so that only the first session ever waits for them.
+ */
+static int plan_cache(char path[PATH_MAX])
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+	if (cache && cache[0])
+		snprintf(path, PATH_MAX, "%.3000s/perrin", cache);
+	else if (home && home[0])
+		snprintf(path, PATH_MAX, "%.3000s/.cache/perrin", home);
+	else
+		return -1;
+	char *slash = strrchr(path, '/');
+	*slash = 0;
+	mkdir(path, 0755);
+	*slash = '/';
+	mkdir(path, 0755);
+	strcat(path, "/wisdom");
+	return 0;
+}
+
+/* Plans only ever get more; a run's own are the cache's it began with and what it had to add. */
+static void keep_plans(const char *cache, const char *session)
+{
+	char wisdom[PATH_MAX], fresh[PATH_MAX];
+	struct stat had, has;
+
+	if (pn_path_join(wisdom, session, "wisdom", NULL) || stat(wisdom, &has) ||
+	    (stat(cache, &had) == 0 && had.st_size >= has.st_size))
+		return;
+	snprintf(fresh, sizeof fresh, "%.4000s.%ld", cache, (long)getpid());
+	unlink(fresh);
+	if (pn_file_copy(wisdom, fresh, NULL) || rename(fresh, cache))
+		unlink(fresh); /* a cache that cannot be kept costs the next run a second, no more */
+}
+
 int pn_launch(const struct pn_launch *launch, struct pn_error *err)
 {
 	const struct pn_launch_flags *flags = launch->flags;
 	struct pn_progress progress = { 0 };
 	struct pn_graph *graph;
-	char summary[PATH_MAX];
+	char summary[PATH_MAX], cache[PATH_MAX];
+	int cached = plan_cache(cache) == 0;
 	int rc = check_flags(flags, err);
 
 	if (!rc)
@@ -232,12 +273,14 @@ int pn_launch(const struct pn_launch *launch, struct pn_error *err)
 		.graph = graph,
 		.session = flags->session,
 		.source_uri = launch->source_uri,
-		.wisdom = launch->wisdom,
+		.wisdom = launch->wisdom ? launch->wisdom : cached ? cache : NULL,
 		.progress = pn_progress_show,
 		.progress_arg = &progress,
 	};
 	rc = pn_run(&config, err);
 	pn_progress_clear(&progress);
+	if (cached && !launch->wisdom)
+		keep_plans(cache, flags->session);
 	pn_graph_destroy(graph);
 	/* also a run in which a stage has failed has something to tell */
 	if (access(summary, R_OK) == 0) {

@@ -14,7 +14,8 @@ struct pn_run_config {
 	const struct pn_graph *graph;
 	const char *session;         /* folder to make; PN_EEXIST if it is there               */
 	const char *source_uri;
-	const char *wisdom;          /* FFT plans to start from (a session's), or NULL         */
+	const char *wisdom;          /* FFT plans to start from (a session's), or NULL; those
+	                              * of another FFTW or not there: planned anew             */
 	int64_t checkpoint_ms;       /* 0: 200                                                 */
 	unsigned restart_limit;      /* restarts of a stage without progress; 0: 5             */
 	enum pn_log_engine engine;

@@ -84,6 +84,9 @@ uint64_t pn_counts_skipped(const struct pn_counts *counts);
 uint64_t pn_counts_pending(const struct pn_counts *counts);
 void pn_metrics_error(struct pn_stage_metrics *stage, const char *text);
 
+/** pn_metrics_members - the page as members of the open object. */
+void pn_metrics_members(const struct pn_metrics *page, struct pn_json *json);
+
 /** pn_metrics_json - the page as one object (a member of the open object if @key). */
 void pn_metrics_json(const struct pn_metrics *page, struct pn_json *json, const char *key);
 
