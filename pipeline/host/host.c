@@ -6,6 +6,7 @@
 #include "perrin/math/fft.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #define IDLE_NS      (20 * PN_NS_PER_MS)
 #define PROGRESS_NS  (100 * PN_NS_PER_MS)
+#define RESERVE_BYTES (256 << 10)
 
 /* ---- the session's folder ------------------------------------------------------------------ */
 
@@ -74,6 +76,28 @@ static int write_description(const struct pn_run_config *config, struct pn_error
 	return close_file(file, "session.json", err);
 }
 
+/* Held back so that a session that fills the disk can still say so in its summary. */
+static int reserve_space(const char *session, struct pn_error *err)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/reserve", session);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return pn_error_errno(err, errno, "%s", path);
+	int errnum = posix_fallocate(fd, 0, RESERVE_BYTES);
+	close(fd);
+	return errnum ? pn_error_errno(err, errnum, "%s: %d bytes", path, RESERVE_BYTES) : PN_OK;
+}
+
+static void release_space(const char *session)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/reserve", session);
+	unlink(path);
+}
+
 static int make_session(const struct pn_run_config *config, struct pn_error *err)
 {
 	char path[PATH_MAX], wisdom[PATH_MAX];
@@ -92,6 +116,8 @@ static int make_session(const struct pn_run_config *config, struct pn_error *err
 	rc = make_folder(path, err);
 	if (!rc)
 		rc = write_description(config, err);
+	if (!rc)
+		rc = reserve_space(config->session, err);
 	snprintf(wisdom, sizeof wisdom, "%s/wisdom", config->session);
 	if (!rc && config->wisdom && access(config->wisdom, R_OK) == 0)
 		rc = pn_file_copy(config->wisdom, wisdom, err);
@@ -135,7 +161,7 @@ int pn_run_loop(const struct pn_run *run, unsigned stage, struct pn_error *err)
 	int rc = pn_runner_open(&runner, &config, now_ns, err);
 	if (rc)
 		return rc;
-	for (;;) {
+	for (rc = PN_OK; !run->quit;) {
 		rc = pn_runner_step(runner, now_ns, err);
 		now_ns = pn_now_ns();
 		if (rc == PN_EAGAIN) {
@@ -145,7 +171,7 @@ int pn_run_loop(const struct pn_run *run, unsigned stage, struct pn_error *err)
 			break;
 		}
 	}
-	if (rc == PN_EEND)
+	if (rc == PN_EEND || run->quit)
 		return pn_runner_close(runner, err);
 	pn_runner_close(runner, NULL);
 	return rc;
@@ -451,14 +477,18 @@ static int run_graph(struct pn_run *run, struct pn_error *err)
 	run->metrics->ended = 1;
 	if (run->config->progress)
 		run->config->progress(run->config->progress_arg, run->metrics);
-	struct pn_error rescue = { 0 };
-	rescue_streams(run, &rescue);
-	rc = pn_run_summary(run, err);
-	if (!rc)
-		rc = first_failure(run, err);
-	if (!rc && rescue.code)
-		*err = rescue;
-	return rc ? rc : rescue.code;
+	release_space(run->config->session);
+	/* what failed first is told first: a full disk fails the rest as well */
+	struct pn_error late = { 0 };
+	rc = first_failure(run, err);
+	int rescued = rescue_streams(run, &late);
+	int written = pn_run_summary(run, rescued ? NULL : &late);
+
+	if (!rc && (rescued || written)) {
+		*err = late;
+		rc = late.code;
+	}
+	return rc;
 }
 
 int pn_run(const struct pn_run_config *config, struct pn_error *err)

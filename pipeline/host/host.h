@@ -19,6 +19,7 @@ struct pn_run {
 	sigset_t signals;            /* blocked, and waited for: SIGINT SIGTERM SIGCHLD        */
 	sigset_t old_signals;        /* the mask to give back, and to give to child processes  */
 	int64_t progress_due_ns;
+	volatile sig_atomic_t quit;  /* a stage's process: flush and leave, nobody is left to drain for */
 };
 
 /** How often one stage may still fail. */

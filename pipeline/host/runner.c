@@ -12,6 +12,7 @@
 
 #define MARKS_MAX       64  /* checkpoints whose outputs are not durable yet */
 #define SERVICE_EVERY   16  /* messages between two looks at disk and links, when busy */
+#define TELL_NS         (PN_NS_PER_MS / 4) /* between two notices of new records, when busy */
 
 struct input {
 	struct pn_link *link;
@@ -28,6 +29,7 @@ struct output {
 	unsigned reserved;            /* messages of the callback under way */
 	uint64_t reserved_bytes;
 	uint64_t final_count;         /* records, once the stream is closed */
+	int news;                     /* records are published that the link was not told of */
 };
 
 /* Up to here the source's messages are safe once the outputs hold so many durable records. */
@@ -50,7 +52,7 @@ struct pn_runner {
 	unsigned output_count;
 	struct pn_counts counts, before; /* before: at the start of the callback under way */
 	int64_t arrival_ns;              /* of the message under way */
-	int64_t checkpoint_due_ns;
+	int64_t checkpoint_due_ns, tell_due_ns;
 	uint64_t checkpoint_messages;    /* counts.messages at the last checkpoint */
 	struct mark marks[MARKS_MAX];
 	unsigned mark_first, mark_count;
@@ -542,16 +544,36 @@ static int commit_outputs(struct pn_runner *r, struct pn_error *err)
 		if (!out->reserved)
 			continue;
 		int rc = pn_log_commit(out->writer, err);
-		if (!rc)
-			rc = pn_link_published(out->server, pn_log_count(out->writer), 0, err);
 		if (rc)
 			return rc;
+		out->news = 1;
 		r->counts.emitted += out->reserved;
 		r->counts.bytes_out += out->reserved_bytes;
 		out->reserved = 0;
 		out->reserved_bytes = 0;
 	}
 	return PN_OK;
+}
+
+/* One notice for all records since the last: at small frames it costs as much as a frame. PN_OK,
+ * PN_EAGAIN if there was nothing to tell. */
+static int tell(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
+{
+	int told = 0;
+
+	for (unsigned i = 0; i < r->output_count; i++) {
+		struct output *out = &r->outputs[i];
+
+		if (!out->news)
+			continue;
+		int rc = pn_link_published(out->server, pn_log_count(out->writer), 0, err);
+		if (rc)
+			return rc;
+		out->news = 0;
+		told = 1;
+	}
+	r->tell_due_ns = now_ns + TELL_NS;
+	return told ? PN_OK : PN_EAGAIN;
 }
 
 /* After a callback: publish or take back what it emitted. PN_OK, PN_EAGAIN or a failure. */
@@ -645,6 +667,7 @@ static int finish(struct pn_runner *r, struct pn_error *err)
 
 		out->final_count = pn_log_count(writer);
 		out->writer = NULL;
+		out->news = 0;
 		rc = pn_log_finish(writer, 1, err);
 		if (!rc)
 			rc = pn_link_published(out->server, out->final_count, 1, err);
@@ -672,12 +695,18 @@ int pn_runner_step(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
 	}
 	if (!rc)
 		rc = r->source ? next_from_source(r, now_ns, &from, err) : next_from_links(r, &from, err);
+	if (!rc && now_ns >= r->tell_due_ns) {
+		rc = tell(r, now_ns, err);
+		rc = rc == PN_EAGAIN ? PN_OK : rc;
+	}
 	if (!rc && from)
 		rc = take(r, from, err);
 	else if (rc == PN_EEND)
 		rc = finish(r, err);
-	if (rc == PN_EAGAIN)
+	if (rc == PN_EAGAIN) {
 		r->until_service = 0;
+		rc = tell(r, now_ns, err);
+	}
 	if (rc != PN_OK && rc != PN_EAGAIN && rc != PN_EEND)
 		pn_error_wrap(err, "stage %s", r->stage->name);
 	return rc;

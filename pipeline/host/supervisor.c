@@ -22,14 +22,25 @@ struct child {
 	struct pn_restart restart;
 };
 
+/* The run of this stage's process; a signal handler can reach nothing else. */
+static struct pn_run *child_run;
+
+static void quit(int number)
+{
+	(void)number;
+	child_run->quit = 1;
+}
+
 static _Noreturn void child_main(struct pn_run *run, unsigned stage, pid_t parent)
 {
 	struct pn_stage_metrics *metrics = &run->metrics->stages[stage];
 	struct pn_error err = { 0 };
 
-	/* a terminal's Ctrl-C reaches the whole group: the host decides what it means */
+	/* a terminal's Ctrl-C reaches the whole group: the host decides what it means. SIGTERM comes when
+	 * the host is dead, and with it the window's last holder: what is in it goes to disk now. */
+	child_run = run;
 	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_DFL);
+	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = quit }, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(0);

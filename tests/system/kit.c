@@ -163,3 +163,8 @@ void kit_movie(const char *path, unsigned frames)
 	}
 	assert_int_equal(fclose(file), 0);
 }
+
+const char *kit_binary(void)
+{
+	return PERRIN_BINARY;
+}

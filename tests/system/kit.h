@@ -17,6 +17,9 @@ struct kit_result {
 void kit_run(struct kit_result *result, const char *const *words);
 void kit_free(struct kit_result *result);
 
+/** kit_binary - path of the program. */
+const char *kit_binary(void);
+
 /** PERRIN - run with the words given and fail the test, showing what was said, unless the exit code
  * is @wanted. kit_free the result. */
 #define PERRIN(result, wanted, ...)                                          \
