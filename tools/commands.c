@@ -7,7 +7,7 @@
 
 extern const struct pn_command pn_command_run, pn_command_replay, pn_command_twin, pn_command_send,
 	pn_command_top, pn_command_info, pn_command_verify, pn_command_export, pn_command_score,
-	pn_command_doctor;
+	pn_command_doctor, pn_command_bench;
 
 const struct pn_command *const pn_commands[] = {
 	&pn_command_run,
@@ -20,6 +20,7 @@ const struct pn_command *const pn_commands[] = {
 	&pn_command_export,
 	&pn_command_score,
 	&pn_command_doctor,
+	&pn_command_bench,
 	NULL,
 };
 
