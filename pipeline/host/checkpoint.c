@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CHECKPOINT_MAGIC   UINT32_C(0x434e5031)
@@ -64,10 +65,14 @@ int pn_checkpoint_read(const char *path, struct pn_checkpoint *checkpoint, struc
 
 	if (!file)
 		return pn_error_errno(err, errno, "%s", path);
+	struct stat st;
+	size_t before = state->bytes;
 	int good = fread(&header, sizeof header, 1, file) == 1 && header.magic == CHECKPOINT_MAGIC &&
 		   header.version == CHECKPOINT_VERSION &&
 		   header.header_hash ==
-			   pn_hash64(&header, offsetof(struct file_header, header_hash), 0);
+			   pn_hash64(&header, offsetof(struct file_header, header_hash), 0) &&
+		   fstat(fileno(file), &st) == 0 &&
+		   (uint64_t)st.st_size - sizeof header == header.state_bytes;
 
 	if (good && header.state_bytes) {
 		unsigned char *bytes = malloc(header.state_bytes);
@@ -77,7 +82,9 @@ int pn_checkpoint_read(const char *path, struct pn_checkpoint *checkpoint, struc
 		free(bytes);
 	}
 	fclose(file);
-	if (!good || header.state_hash != pn_hash64(state->data, state->bytes, 0))
+	const unsigned char *fresh = state->data ? state->data + before : NULL;
+
+	if (!good || header.state_hash != pn_hash64(fresh, state->bytes - before, 0))
 		return pn_error_set(err, PN_ECORRUPT, "%s: the checkpoint is torn or of another version",
 				    path);
 	*checkpoint = header.body;

@@ -167,8 +167,7 @@ static int take_frame(struct ingest *s, struct pn_ctx *ctx, const struct pn_msg 
 		pn_skip(ctx, SKIP_REPEATED, 1);
 		return PN_OK;
 	}
-	/* a batch that is full is emitted with the frame that fills it: two steps, one of which may
-	 * find no room, so the room is looked for before the frame is taken */
+	/* left full by the frame before, which found no room */
 	if (s->batch > 1 && (int64_t)s->held.count == s->batch) {
 		rc = flush(s, ctx);
 		if (rc)
@@ -181,7 +180,11 @@ static int take_frame(struct ingest *s, struct pn_ctx *ctx, const struct pn_msg 
 		s->first = head;
 	s->started = 1;
 	s->next_frame = head.frame + 1;
-	return PN_OK;
+	/* A full batch goes out with the frame that fills it: between batches there is a moment for
+	 * checkpoints. Without room it waits for the next frame; this one is taken by now. */
+	if ((int64_t)s->held.count == s->batch)
+		rc = flush(s, ctx);
+	return rc == PN_EAGAIN ? PN_OK : rc;
 }
 
 static int ingest_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)

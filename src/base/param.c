@@ -393,12 +393,14 @@ static int percent_decode(char *dst, size_t size, const char *src, size_t length
 		char c = src[i];
 
 		if (c == '%' && i + 2 < length) {
-			char hex[3] = { src[i + 1], src[i + 2], 0 }, *end;
-			long v = strtol(hex, &end, 16);
+			char hex[3] = { src[i + 1], src[i + 2], 0 };
 
-			if (*end)
+			/* strtol would take "-1" and " 1"; %00 would end the text early */
+			if (strspn(hex, "0123456789abcdefABCDEF") != 2)
 				return -1;
-			c = (char)v;
+			c = (char)strtol(hex, NULL, 16);
+			if (!c)
+				return -1;
 			i += 2;
 		}
 		if (n + 1 >= size)

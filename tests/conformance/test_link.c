@@ -928,7 +928,14 @@ int main(void)
 	static char names[PN_COUNT(ways) * PN_COUNT(suite)][64];
 	size_t count = 0;
 
-	for (unsigned w = 0; w < PN_COUNT(ways); w++)
+	/* libzmq's own threads are not built for the thread sanitizer, which would accuse them */
+#ifdef __SANITIZE_THREAD__
+	const int only_mem = 1;
+#else
+	const int only_mem = 0;
+#endif
+
+	for (unsigned w = 0; w < (only_mem ? 1 : PN_COUNT(ways)); w++)
 		for (unsigned t = 0; t < PN_COUNT(suite); t++) {
 			if (suite[t].processes && w == 0)
 				continue;
@@ -939,10 +946,12 @@ int main(void)
 							    .initial_state = &ways[w] };
 			count++;
 		}
-	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_listener_credit);
-	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_strange_producer);
-	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_renewal);
-	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_failure);
-	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_refused);
+	if (!only_mem) {
+		tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_listener_credit);
+		tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_strange_producer);
+		tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_renewal);
+		tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_failure);
+		tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_refused);
+	}
 	return _cmocka_run_group_tests("link", tests, count, NULL, NULL);
 }

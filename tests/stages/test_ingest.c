@@ -133,6 +133,10 @@ static void a_restart_goes_on_where_it_was(void **state)
 	for (uint64_t f = 0; f < 21; f++) {
 		push_frame(&whole, f);
 		push_frame(&cut, f);
+		if (f == 7) { /* the fourth frame of a batch is its last */
+			assert_int_equal(cut.out_count, 2);
+			rig_reopen(&cut, "batch=4");
+		}
 		if (f == 9) /* between two batches: the third frame of one is held */
 			assert_int_equal(pn_stage_ingest.save(cut.state, &cut.ctx, &(struct pn_blob){ 0 }),
 					 PN_EAGAIN);

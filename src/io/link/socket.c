@@ -137,7 +137,7 @@ static int check_tcp(const char *rest, int bind, char *endpoint, struct pn_error
 		return pn_error_set(
 			err, PN_EPERM,
 			"socket: tcp://%s: not a loopback address, and there are no keys", rest);
-	snprintf(endpoint, ENDPOINT_MAX, "tcp://%s:%s", host, colon + 1);
+	snprintf(endpoint, ENDPOINT_MAX, "tcp://%.200s:%.5s", host, colon + 1);
 	return PN_OK;
 }
 

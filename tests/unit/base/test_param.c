@@ -97,6 +97,8 @@ static void query_of_a_uri(void **state)
 	assert_string_equal(v.path, "a b=");
 	assert_int_equal(pn_params_parse_query(table, &v, "count", &err), PN_EARG);
 	assert_int_equal(pn_params_parse_query(table, &v, "path=%zz", &err), PN_EARG);
+	assert_int_equal(pn_params_parse_query(table, &v, "path=%-1", &err), PN_EARG);
+	assert_int_equal(pn_params_parse_query(table, &v, "path=a%00b", &err), PN_EARG);
 }
 
 static void repeated_flags_keep_their_order(void **state)
