@@ -49,14 +49,20 @@ static const struct pn_param params[] = {
 	  .def = 30,
 	  .min = 0.1,
 	  .max = 1e5 },
-	{ .name = "aligned_deg",
-	  .unit = "deg",
-	  .help = "a particle is aligned if a zone axis is closer to the beam",
+	{ .name = "aligned",
+	  .help = "least |g_z| x diameter of {111}, {200}, {220}: below it fringes are seen",
 	  .type = PN_PARAM_F64,
-	  .off = OFF(limits.aligned_deg),
-	  .def = 4,
+	  .off = OFF(limits.aligned),
+	  .def = 0.5,
 	  .min = 0.01,
-	  .max = 90 },
+	  .max = 10 },
+	{ .name = "misaligned",
+	  .help = "the same: above it they are not, and in between is not judged",
+	  .type = PN_PARAM_F64,
+	  .off = OFF(limits.tilted),
+	  .def = 1,
+	  .min = 0.01,
+	  .max = 10 },
 	{ .name = "json",
 	  .help = "print the result as JSON",
 	  .type = PN_PARAM_BOOL,
@@ -102,10 +108,12 @@ static void print_text(const struct pn_scores *s, const struct pn_score_limits *
 	       percent(c, s->spacing.within_1_percent, 1));
 	printf("diameter     %" PRIu64 " high frames: rms %s, mean %s\n", s->diameter.count,
 	       percent(a, s->diameter.rms, 1), percent(b, s->diameter.mean, 1));
-	printf("crystal      %" PRIu64 " records, AUC of the peak %s\n", s->crystals,
-	       pn_text_fixed(a, s->auc, 3));
+	printf("crystal      %" PRIu64
+	       " records, AUC of the peak %s; tilt explains %s of ln peak\n",
+	       s->crystals, pn_text_fixed(a, s->auc, 3), percent(b, s->explained, 0));
 	print_class("aligned", &s->aligned);
 	print_class("misaligned", &s->tilted);
+	printf("  %-10s %" PRIu64 " of them\n", "between", s->between);
 }
 
 static void errors_json(struct pn_json *json, const char *key, const struct pn_score_errors *errors)
@@ -147,10 +155,13 @@ static void print_json(const struct pn_scores *s, const struct pn_score_limits *
 	pn_json_u64(&json, "crystals_stray", s->crystals_stray);
 	errors_json(&json, "spacing", &s->spacing);
 	errors_json(&json, "diameter", &s->diameter);
-	pn_json_f64(&json, "aligned_deg", limits->aligned_deg);
+	pn_json_f64(&json, "aligned_below", limits->aligned);
+	pn_json_f64(&json, "misaligned_above", limits->tilted);
 	class_json(&json, "aligned", &s->aligned);
 	class_json(&json, "misaligned", &s->tilted);
+	pn_json_u64(&json, "between", s->between);
 	pn_json_f64(&json, "auc", s->auc);
+	pn_json_f64(&json, "peak_explained", s->explained);
 	pn_json_end(&json);
 }
 

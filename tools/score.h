@@ -12,8 +12,8 @@
 struct pn_score_truth {
 	uint64_t frame, particle;
 	double x_px, y_px, diameter_nm, lattice_A;
-	double zone_deg; /* of the nearest of <100>, <110>, <111> */
-	int found;       /* a crop has been matched with it */
+	double tilt; /* pn_score_tilt: of the reflection nearest to being excited */
+	int found;   /* a crop has been matched with it */
 };
 
 /** One crop, or one record of crystal. */
@@ -70,13 +70,15 @@ struct pn_scores {
 	double centre_rms_px, centre_median_px;
 	uint64_t crystals, crystals_stray;
 	struct pn_score_errors spacing, diameter; /* where class is high */
-	struct pn_score_class aligned, tilted;    /* nearest zone closer than the limit, or not */
+	struct pn_score_class aligned, tilted;    /* tilt below the one limit; above the other */
+	uint64_t between;                         /* neither */
 	double auc;                               /* P(peak of an aligned > peak of a tilted) */
+	double explained; /* part of the variance of ln peak that is between bins of tilt */
 };
 
 struct pn_score_limits {
 	double within_px; /* a crop further away from a truth is no match */
-	double aligned_deg;
+	double aligned, tilted;
 };
 
 /**
@@ -97,6 +99,19 @@ int pn_score(struct pn_scores *scores, struct pn_score_truths *truths,
  * @spacing_pm by ratio.
  */
 double pn_score_spacing_pm(double lattice_A, double spacing_pm);
+
+/**
+ * pn_score_tilt - how far a crystal is from showing lattice fringes, the same for every size.
+ *
+ *	min over {111}, {200}, {220} of |g_z| D, |g_z| = |(R hkl)_z| / a
+ *
+ * A reflection of a crystal of D along the beam is a rod of length 1 / D; at 0 the planes are seen
+ * edge on, at 1 the fringes of a plate have gone and those of a sphere nearly (at 1.43 first). One
+ * set of planes is enough to see a lattice, so no zone axis need be near.
+ *
+ * @quaternion: w x y z, turns the crystal into the laboratory, whose z is along the beam
+ */
+double pn_score_tilt(const double quaternion[4], double lattice_A, double diameter_nm);
 
 /**
  * pn_score_auc - the Mann-Whitney statistic over its largest value: the part of all pairs of one of

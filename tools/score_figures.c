@@ -5,6 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { BINS = 20 };
+static const double bin_width = 0.1; /* of tilt */
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -43,6 +46,24 @@ double pn_score_spacing_pm(double lattice_A, double spacing_pm)
 			best = d_pm;
 	}
 	return best;
+}
+
+double pn_score_tilt(const double quaternion[4], double lattice_A, double diameter_nm)
+{
+	static const double planes[][3] = {
+		{ 1, 1, 1 },  { 1, 1, -1 }, { 1, -1, 1 }, { -1, 1, 1 }, { 2, 0, 0 },
+		{ 0, 2, 0 },  { 0, 0, 2 },  { 2, 2, 0 },  { 2, -2, 0 }, { 2, 0, 2 },
+		{ 2, 0, -2 }, { 0, 2, 2 },  { 0, 2, -2 },
+	};
+	double w = quaternion[0], x = quaternion[1], y = quaternion[2], z = quaternion[3];
+	/* the beam's direction seen from the crystal: the last row of the rotation matrix */
+	double beam[] = { 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y) };
+	double least = INFINITY;
+
+	for (size_t i = 0; i < PN_COUNT(planes); i++)
+		least = fmin(least, fabs(planes[i][0] * beam[0] + planes[i][1] * beam[1] +
+					 planes[i][2] * beam[2]));
+	return least * 10 * diameter_nm / lattice_A;
 }
 
 /* ---- matching ------------------------------------------------------------------------------ */
@@ -132,14 +153,16 @@ static void end_errors(struct pn_score_errors *errors)
 	errors->within_1_percent /= count;
 }
 
-static void add_crystal(struct pn_scores *s, const struct pn_score_truth *truth,
-			const struct pn_score_seen *seen, struct pn_score_class *class)
+static void add_class(struct pn_score_class *class, const struct pn_score_seen *seen)
 {
 	class->count++;
 	class->high += seen->high != 0;
 	class->mean_peak += seen->peak;
-	if (!seen->high)
-		return;
+}
+
+static void add_measures(struct pn_scores *s, const struct pn_score_truth *truth,
+			 const struct pn_score_seen *seen)
+{
 	if (!isnan(seen->spacing_pm) && seen->spacing_pm > 0 && truth->lattice_A > 0) {
 		double d_pm = pn_score_spacing_pm(truth->lattice_A, seen->spacing_pm);
 
@@ -149,12 +172,42 @@ static void add_crystal(struct pn_scores *s, const struct pn_score_truth *truth,
 		add_error(&s->diameter, seen->diameter_nm / truth->diameter_nm - 1);
 }
 
+/* The part of the variance of ln peak that is between bins of tilt. */
+struct bins {
+	double count[BINS], sum[BINS], squares;
+};
+
+static void add_bin(struct bins *bins, double tilt, double peak)
+{
+	if (!(peak > 0) || !(tilt >= 0))
+		return;
+	int bin = (int)fmin(tilt / bin_width, BINS - 1);
+
+	bins->count[bin]++;
+	bins->sum[bin] += log(peak);
+	bins->squares += log(peak) * log(peak);
+}
+
+static double explained(const struct bins *bins)
+{
+	double count = 0, sum = 0, between = 0;
+
+	for (int i = 0; i < BINS; i++) {
+		count += bins->count[i];
+		sum += bins->sum[i];
+		if (bins->count[i] > 0)
+			between += bins->sum[i] * bins->sum[i] / bins->count[i];
+	}
+	return (between - sum * sum / count) / (bins->squares - sum * sum / count);
+}
+
 static int score_crystals(struct pn_scores *s, const struct pn_score_truths *truths,
 			  const struct pn_score_seens *crystals,
 			  const struct pn_score_limits *limits, struct pn_error *err)
 {
 	double *peaks = malloc((2 * crystals->count + 1) * sizeof *peaks);
 	double *tilted = peaks + crystals->count;
+	struct bins bins = { 0 };
 
 	if (!peaks)
 		return pn_error_set(err, PN_ENOMEM, "no memory for %zu peaks", crystals->count);
@@ -165,14 +218,22 @@ static int score_crystals(struct pn_scores *s, const struct pn_score_truths *tru
 
 		if (!truth) {
 			s->crystals_stray++;
-		} else if (truth->zone_deg < limits->aligned_deg) {
-			peaks[s->aligned.count] = seen->peak;
-			add_crystal(s, truth, seen, &s->aligned);
-		} else {
-			tilted[s->tilted.count] = seen->peak;
-			add_crystal(s, truth, seen, &s->tilted);
+			continue;
 		}
+		add_bin(&bins, truth->tilt, seen->peak);
+		if (truth->tilt < limits->aligned) {
+			peaks[s->aligned.count] = seen->peak;
+			add_class(&s->aligned, seen);
+		} else if (truth->tilt > limits->tilted) {
+			tilted[s->tilted.count] = seen->peak;
+			add_class(&s->tilted, seen);
+		} else {
+			s->between++;
+		}
+		if (seen->high)
+			add_measures(s, truth, seen);
 	}
+	s->explained = explained(&bins);
 	s->auc = pn_score_auc(peaks, s->aligned.count, tilted, s->tilted.count);
 	s->aligned.mean_peak /= (double)s->aligned.count;
 	s->tilted.mean_peak /= (double)s->tilted.count;

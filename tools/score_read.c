@@ -3,7 +3,6 @@
 #include "perrin/host/host.h"
 #include "score.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -41,7 +40,7 @@ static int take_truth(struct pn_score_lists *lists, const struct pn_msg *msg, st
 		.y_px = h.y_px,
 		.diameter_nm = h.diameter_nm,
 		.lattice_A = h.lattice_A,
-		.zone_deg = fmin(h.zone_deg[0], fmin(h.zone_deg[1], h.zone_deg[2])),
+		.tilt = pn_score_tilt(h.quaternion, h.lattice_A, h.diameter_nm),
 	};
 	return PN_OK;
 }

@@ -173,11 +173,13 @@ static int crystal_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 	double mean = 0;
 	int high = pn_two_class_add(&class, result.peak, &mean) == PN_CLASS_HIGH;
 
+	high = high && result.n_peaks; /* whatever the classes are, noise alone is not high */
+
 	if (high)
 		pn_crystal_size(s->plan, s->image, &result);
 	describe(&crop, &result, &head);
 	head.class = high;
-	head.threshold = class.threshold;
+	head.threshold = fmax(class.threshold, pn_crystal_noise_peak(s->plan));
 	head.peak_mean = mean;
 	rc = pn_emit(ctx, 0, &head, in->time_ns, 0, NULL);
 	if (rc)

@@ -59,6 +59,7 @@ static void tells_lattice_from_noise(void **state)
 		assert_int_equal(head->frame, i);
 		assert_int_equal(head->particle, 3);
 		assert_int_equal(head->class, i % 2);
+		assert_int_equal(head->class, head->peak > head->threshold);
 		if (i % 2) {
 			assert_true(fabs(head->spacing_pm / spacing_pm - 1) < 0.01);
 			assert_true(fabs(head->lattice_x_px - 200) < 2);

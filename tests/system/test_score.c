@@ -33,6 +33,21 @@ static void spacing_is_the_nearest_plane(void **state)
 	NEAR(pn_score_spacing_pm(a, 900), 100 * a / sqrt(3));
 }
 
+static void tilt_is_that_of_the_nearest_planes(void **state)
+{
+	(void)state;
+	const double half = M_PI / 360, a = 4; /* turns by one degree */
+	const double straight[4] = { 1, 0, 0, 0 }, about_x[4] = { cos(half), sin(half), 0, 0 };
+	const double skew[4] = { cos(half), sin(half) / sqrt(5), 2 * sin(half) / sqrt(5), 0 };
+
+	/* the beam is along [001]: {200} and {220} are edge on; a turn about x leaves (200) so */
+	NEAR(pn_score_tilt(straight, a, 2), 0);
+	NEAR(pn_score_tilt(about_x, a, 2), 0);
+	/* the beam turns towards (-2 1 0) / sqrt 5: (020) has the smallest part of {200}, and that
+	 * of (220) is as small */
+	NEAR(pn_score_tilt(skew, a, 2), 20 / a * 2 / sqrt(5) * sin(2 * half));
+}
+
 static void centres_are_matched_by_place(void **state)
 {
 	(void)state;
@@ -52,7 +67,7 @@ static void centres_are_matched_by_place(void **state)
 	};
 	struct pn_score_truths truths = { .item = truth, .count = PN_COUNT(truth) };
 	struct pn_score_seens crops = { .item = crop, .count = PN_COUNT(crop) }, none = { 0 };
-	struct pn_score_limits limits = { .within_px = 30, .aligned_deg = 4 };
+	struct pn_score_limits limits = { .within_px = 30, .aligned = 0.5, .tilted = 1 };
 	struct pn_error err = { 0 };
 	struct pn_scores s;
 
@@ -71,10 +86,11 @@ static void classes_and_errors(void **state)
 	(void)state;
 	const double d111_pm = 100 * 3.9242 / sqrt(3);
 	struct pn_score_truth truth[] = {
-		{ .frame = 0, .lattice_A = 3.9242, .diameter_nm = 2, .zone_deg = 1 },
-		{ .frame = 1, .lattice_A = 3.9242, .diameter_nm = 2, .zone_deg = 3.9 },
-		{ .frame = 2, .lattice_A = 3.9242, .diameter_nm = 2, .zone_deg = 4 },
-		{ .frame = 3, .lattice_A = 3.9242, .diameter_nm = 2, .zone_deg = 12 },
+		{ .frame = 0, .lattice_A = 3.9242, .diameter_nm = 2, .tilt = 0.1 },
+		{ .frame = 1, .lattice_A = 3.9242, .diameter_nm = 2, .tilt = 0.49 },
+		{ .frame = 2, .lattice_A = 3.9242, .diameter_nm = 2, .tilt = 1.01 },
+		{ .frame = 3, .lattice_A = 3.9242, .diameter_nm = 2, .tilt = 3 },
+		{ .frame = 4, .lattice_A = 3.9242, .diameter_nm = 2, .tilt = 0.7 },
 	};
 	struct pn_score_seen seen[] = {
 		{ .frame = 0,
@@ -93,10 +109,15 @@ static void classes_and_errors(void **state)
 		  .high = 0,
 		  .spacing_pm = (double)NAN,
 		  .diameter_nm = (double)NAN },
+		{ .frame = 4,
+		  .peak = 100,
+		  .high = 0,
+		  .spacing_pm = (double)NAN,
+		  .diameter_nm = (double)NAN },
 	};
 	struct pn_score_truths truths = { .item = truth, .count = PN_COUNT(truth) };
 	struct pn_score_seens crystals = { .item = seen, .count = PN_COUNT(seen) }, none = { 0 };
-	struct pn_score_limits limits = { .within_px = 30, .aligned_deg = 4 };
+	struct pn_score_limits limits = { .within_px = 30, .aligned = 0.5, .tilted = 1 };
 	struct pn_error err = { 0 };
 	struct pn_scores s;
 
@@ -108,6 +129,8 @@ static void classes_and_errors(void **state)
 	assert_int_equal(s.tilted.high, 0);
 	NEAR(s.tilted.mean_peak, 4.5);
 	NEAR(s.auc, 3.0 / 4);
+	assert_int_equal(s.between, 1);
+	NEAR(s.explained, 1); /* a bin for each */
 	/* what is low is not measured, whatever its record says */
 	assert_int_equal(s.spacing.count, 2);
 	NEAR(s.spacing.mean, (0.005 - 0.02) / 2);
@@ -122,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(auc_is_the_part_of_ordered_pairs),
 		cmocka_unit_test(spacing_is_the_nearest_plane),
+		cmocka_unit_test(tilt_is_that_of_the_nearest_planes),
 		cmocka_unit_test(centres_are_matched_by_place),
 		cmocka_unit_test(classes_and_errors),
 	};

@@ -3,6 +3,7 @@
 #include "perrin/image/crystal.h"
 
 #include "perrin/image/twoclass.h"
+#include "perrin/twin/scene.h"
 #include "synthetic.h"
 #include "testkit.h"
 
@@ -71,11 +72,12 @@ static void spacing_is_exact_without_noise(void **state)
 		assert_true(cross < 0.003);
 		assert_float_equal(out.gx_per_A * out.gx_per_A + out.gy_per_A * out.gy_per_A, g * g,
 				   0.003);
-		/* power of envelope exp(-r^2/2s^2): s.d. 1/(2 pi s sqrt2) in 1/A; the window adds
-		 * to it */
-		double sd = 1 / (2 * M_PI * s * sqrt(2)) * N * pixel_A;
+		/* power of envelope exp(-r^2/2s^2): s.d. 1/(2 pi s sqrt2) in 1/A; the window, 0.62
+		 * of the crop, is near its middle a Gaussian of s.d. side / (pi sqrt2) */
+		double window = 0.62 * N * pixel_A / (M_PI * sqrt(2));
+		double sd = N * pixel_A / (2 * M_PI * sqrt(2)) * hypot(1 / s, 1 / window);
 
-		assert_true(out.width_px > 0.95 * sd && out.width_px < 1.6 * sd);
+		assert_true(out.width_px > 0.9 * sd && out.width_px < 1.3 * sd);
 	}
 	pn_crystal_destroy(plan);
 	free(image);
@@ -103,6 +105,13 @@ static void peak_does_not_depend_on_unit_and_offset(void **state)
 	free(image);
 }
 
+static int rising(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
 static void noise_rarely_passes_the_noise_peak(void **state)
 {
 	(void)state;
@@ -115,7 +124,7 @@ static void noise_rarely_passes_the_noise_peak(void **state)
 		struct pn_crystal *plan = plan_of(ny, nx, 0.45);
 		struct pn_crystal_result out;
 		struct pn_rng rng;
-		double mean = 0;
+		double mean = 0, top[CROPS];
 
 		for (int i = 0; i < CROPS; i++) {
 			pn_rng_init(&rng, 5, (uint64_t)i);
@@ -126,11 +135,14 @@ static void noise_rarely_passes_the_noise_peak(void **state)
 			pn_crystal_execute(plan, image, NULL, 0, &out);
 			passed += out.peak > pn_crystal_noise_peak(plan);
 			mean += out.peak / CROPS;
+			top[i] = out.peak;
 		}
+		qsort(top, CROPS, sizeof *top, rising);
 		printf("%zu x %zu: noise peak %.2f, mean of noise maxima %.2f, passed %zu of %d\n",
 		       ny, nx, pn_crystal_noise_peak(plan), mean, passed, CROPS);
-		assert_true(passed <= 14);                             /* 1 % asked for */
-		assert_true(mean > 0.6 * pn_crystal_noise_peak(plan)); /* not far above it either */
+		assert_true(passed <= 14); /* 1 % asked for */
+		/* not far above it either: what 2 % pass */
+		assert_true(top[CROPS - 8] > 0.8 * pn_crystal_noise_peak(plan));
 		pn_crystal_destroy(plan);
 	}
 	free(image);
@@ -295,8 +307,9 @@ static void graphene_is_learned_and_ignored(void **state)
 				syn_draw(crop, N, N, pixel_A, &atoms, syn_zone_110, 80, 80, 0.5,
 					 height);
 			syn_highpass(crop, N, N, 12, 0.1);
-			syn_graphene(crop, N, N, pixel_A, 0.2, 0.08);
-			syn_graphene(crop, N, N, pixel_A, 0.61, 0.08);
+			/* strong enough to be seen in a crop, which that of the frames is not */
+			syn_graphene(crop, N, N, pixel_A, 0.2, 0.2);
+			syn_graphene(crop, N, N, pixel_A, 0.61, 0.2);
 			syn_count(crop, N * N, 1.92, &rng);
 			pn_crystal_execute(plan, crop, spots, count, &out);
 			if (with)
@@ -332,7 +345,7 @@ static void known_lattice_narrows_the_search(void **state)
 	pn_params_default(pn_crystal_param_table, &params);
 	params.lattice_A = pt_a;
 	assert_int_equal(pn_crystal_create(&plan, N, N, &params, &err), PN_OK);
-	struct pn_crystal *wide = plan_of(N, N, 0.45);
+	struct pn_crystal *wide = plan_of(N, N, 0);
 
 	assert_true(pn_crystal_noise_peak(plan) < pn_crystal_noise_peak(wide));
 	/* a fringe at 2.9 A, four bins off {111}: not Pt */
@@ -347,6 +360,155 @@ static void known_lattice_narrows_the_search(void **state)
 	pn_crystal_destroy(plan);
 	pn_crystal_destroy(wide);
 	free(image);
+}
+
+/* ---- on the twin ---- */
+
+enum { TWIN_FRAMES = 120, TWIN_STEP = 40, CROP = 160 };
+
+struct twin_frame {
+	struct pn_scene_truth truth;
+	struct pn_crystal_result found;
+	double tilt;       /* min over {111}, {200}, {220} of |g_z| diameter, as `perrin score` */
+	double reflection; /* from the strongest peak to the nearest of a reflection, 1/A */
+};
+
+static void look_at_truth(struct twin_frame *f)
+{
+	double r[3][3], a = f->truth.lattice_A;
+
+	pn_pose_rotation(&f->truth.pose, r);
+	f->tilt = f->reflection = INFINITY;
+	for (int h = -3; h <= 3; h++) {
+		for (int k = -3; k <= 3; k++) {
+			for (int l = -3; l <= 3; l++) {
+				int squares = h * h + k * k + l * l;
+				double g[3];
+
+				if ((h + k) % 2 || (k + l) % 2 || squares == 0 || squares > 11)
+					continue;
+				for (int i = 0; i < 3; i++)
+					g[i] = (r[i][0] * h + r[i][1] * k + r[i][2] * l) / a;
+				if (squares <= 8)
+					f->tilt = fmin(f->tilt,
+						       fabs(g[2]) * 10 * f->truth.diameter_nm);
+				if (fabs(g[2]) < 0.08)
+					f->reflection = fmin(f->reflection,
+							     hypot(g[0] - f->found.gx_per_A,
+								   g[1] - f->found.gy_per_A));
+			}
+		}
+	}
+}
+
+/* An etching run, every 40th frame, cut out about the true centre give or take 1.3 pixels. */
+static void watch_twin(struct twin_frame *frames, struct pn_crystal *plan)
+{
+	struct pn_scene_params params;
+	struct pn_scene *scene;
+	struct pn_error err = { 0 };
+	struct pn_rng rng;
+
+	pn_params_default(pn_scene_param_table, &params);
+	params.dtype = PN_SCENE_F32;
+	params.seed = 4;
+	params.etch_per_s = 10;
+	assert_int_equal(pn_scene_create(&scene, &params, &err), PN_OK);
+	size_t side = (size_t)params.nx;
+	float *frame = malloc(sizeof *frame * side * side),
+	      *crop = malloc(sizeof *crop * CROP * CROP);
+
+	pn_rng_init(&rng, 31, 0);
+	for (int i = 0; i < TWIN_FRAMES; i++) {
+		struct twin_frame *f = &frames[i];
+
+		assert_int_equal(
+			pn_scene_frame(scene, (uint64_t)i * TWIN_STEP, frame, &f->truth, &err),
+			PN_OK);
+		long x0 = lround(f->truth.x_px + 1.3 * pn_rng_gauss(&rng)) - CROP / 2;
+		long y0 = lround(f->truth.y_px + 1.3 * pn_rng_gauss(&rng)) - CROP / 2;
+
+		for (long y = 0; y < CROP; y++)
+			for (long x = 0; x < CROP; x++) {
+				int in = y0 + y >= 0 && y0 + y < (long)side && x0 + x >= 0 &&
+					 x0 + x < (long)side;
+
+				crop[y * CROP + x] =
+					in ? frame[(y0 + y) * (long)side + x0 + x] : NAN;
+			}
+		pn_crystal_execute(plan, crop, NULL, 0, &f->found);
+		pn_crystal_size(plan, crop, &f->found);
+		look_at_truth(f);
+	}
+	pn_scene_destroy(scene);
+	free(frame);
+	free(crop);
+}
+
+static double nearest_ring(double a_A, double spacing_pm)
+{
+	static const double planes[] = { 3, 4, 8 };
+	double best = INFINITY;
+
+	for (size_t i = 0; i < PN_COUNT(planes); i++) {
+		double off = spacing_pm * sqrt(planes[i]) / (100 * a_A) - 1;
+
+		best = fabs(off) < fabs(best) ? off : best;
+	}
+	return best;
+}
+
+static void raw_twin_frames_are_told_and_measured(void **state)
+{
+	(void)state;
+	struct twin_frame *frames = calloc(TWIN_FRAMES, sizeof *frames);
+	struct pn_two_class *classes = malloc(sizeof *classes);
+	struct pn_crystal *plan = plan_of(CROP, CROP, 0);
+	int aligned = 0, tilted = 0, aligned_high = 0, tilted_high = 0, high = 0, sized = 0,
+	    lost = 0;
+	double spacing = 0, size = 0, size_mean = 0;
+
+	watch_twin(frames, plan);
+	pn_two_class_init(classes, pn_crystal_noise_peak(plan), 100);
+	for (int i = 0; i < TWIN_FRAMES; i++)
+		pn_two_class_add(classes, frames[i].found.peak, NULL);
+	for (int i = 0; i < TWIN_FRAMES; i++) {
+		const struct twin_frame *f = &frames[i];
+		int is_high = pn_two_class_of(classes, f->found.peak) == PN_CLASS_HIGH;
+
+		aligned += f->tilt < 0.5;
+		tilted += f->tilt > 1;
+		aligned_high += f->tilt < 0.5 && is_high;
+		tilted_high += f->tilt > 1 && is_high;
+		if (!is_high)
+			continue;
+		high++;
+		lost += f->reflection > 0.025; /* graphene is 0.028 off {111} at the least */
+		spacing += pow(nearest_ring(f->truth.lattice_A, f->found.spacing_pm), 2);
+		if (f->found.size_valid) {
+			double off = f->found.diameter_nm / f->truth.diameter_nm - 1;
+
+			sized++;
+			size += off * off;
+			size_mean += off;
+		}
+	}
+	printf("twin: aligned %d, %d high; misaligned %d, %d high; threshold %.1f (prior %.1f); "
+	       "spacing rms %.2f %%, %d at no reflection; diameter of %d of %d: rms %.1f %%, mean "
+	       "%+.1f %%\n",
+	       aligned, aligned_high, tilted, tilted_high, classes->threshold, classes->prior,
+	       100 * sqrt(spacing / high), lost, sized, high, 100 * sqrt(size / sized),
+	       100 * size_mean / sized);
+	assert_true(aligned > 20 && tilted > 20);
+	assert_true(aligned_high >= 0.97 * aligned);
+	assert_true(tilted_high <= 0.1 * tilted);
+	assert_int_equal(lost, 0);
+	assert_true(sqrt(spacing / high) < 0.01);
+	assert_true(sized > 0.95 * high);
+	assert_true(sqrt(size / sized) < 0.1 && fabs(size_mean / sized) < 0.05);
+	pn_crystal_destroy(plan);
+	free(classes);
+	free(frames);
 }
 
 static void bad_crops_have_no_peak(void **state)
@@ -384,6 +546,20 @@ static void bad_crops_have_no_peak(void **state)
 		}
 		pn_crystal_destroy(plan);
 	}
+	/* pixels far too small or large for any lattice */
+	for (int i = 0; i < 160 * 160; i++)
+		image[i] = (float)((i * 7919) % 101);
+	for (int large = 0; large < 2; large++) {
+		struct pn_crystal_result out;
+
+		pn_params_default(pn_crystal_param_table, &params);
+		params.pixel_pm = large ? 1000 : 1;
+		assert_int_equal(pn_crystal_create(&plan, 64, 90, &params, &err), PN_OK);
+		pn_crystal_execute(plan, image, spots, 3, &out);
+		pn_crystal_size(plan, image, &out);
+		assert_true(isfinite(out.peak) && isfinite(out.diameter_nm));
+		pn_crystal_destroy(plan);
+	}
 	pn_params_default(pn_crystal_param_table, &params);
 	assert_int_equal(pn_crystal_create(&plan, 0, 5, &params, &err), PN_EARG);
 	assert_null(plan);
@@ -404,6 +580,7 @@ int main(void)
 		cmocka_unit_test(diameter_is_right),
 		cmocka_unit_test(graphene_is_learned_and_ignored),
 		cmocka_unit_test(known_lattice_narrows_the_search),
+		cmocka_unit_test(raw_twin_frames_are_told_and_measured),
 		cmocka_unit_test(bad_crops_have_no_peak),
 	};
 
