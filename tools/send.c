@@ -174,9 +174,10 @@ static int send_all(struct send *s, struct pn_error *err)
 		rc = pn_head_decode(&pn_frames_schema, msg.head, msg.head_bytes, head, err);
 		if (!rc && s->options->fps > 0)
 			rc = pace(s, err);
-		if (!rc && !s->stop)
-			rc = send_one(s, &msg, err);
-		if (!rc && !s->stop) {
+		if (rc || s->stop)
+			break;
+		rc = send_one(s, &msg, err);
+		if (!rc) {
 			s->given++;
 			s->end = head->frame + 1;
 		}

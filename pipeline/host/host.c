@@ -17,6 +17,7 @@
 
 #define IDLE_NS      (20 * PN_NS_PER_MS)
 #define PROGRESS_NS  (100 * PN_NS_PER_MS)
+#define LIVED_NS     (2 * PN_NS_PER_S)
 #define RESERVE_BYTES (256 << 10)
 
 /* ---- the session's folder ------------------------------------------------------------------ */
@@ -98,6 +99,19 @@ static void release_space(const char *session)
 	unlink(path);
 }
 
+/* A run that never began leaves no session behind that would stand in the way of the next try. */
+static void unmake_session(const char *session)
+{
+	static const char *const names[] = { "graph.yaml", "session.json", "reserve", "metrics",
+					     "wisdom",     "wisdom.lock",  "checkpoints", "" };
+	char path[PATH_MAX];
+
+	for (unsigned i = 0; i < PN_COUNT(names); i++) {
+		snprintf(path, sizeof path, "%s/%s", session, names[i]);
+		remove(path);
+	}
+}
+
 static int make_session(const struct pn_run_config *config, struct pn_error *err)
 {
 	char path[PATH_MAX], wisdom[PATH_MAX];
@@ -121,6 +135,8 @@ static int make_session(const struct pn_run_config *config, struct pn_error *err
 	snprintf(wisdom, sizeof wisdom, "%s/wisdom", config->session);
 	if (!rc && config->wisdom && access(config->wisdom, R_OK) == 0)
 		rc = pn_file_copy(config->wisdom, wisdom, err);
+	if (rc)
+		unmake_session(config->session);
 	return rc;
 }
 
@@ -188,9 +204,13 @@ int pn_run_may_restart(const struct pn_run *run, unsigned stage, struct pn_resta
 	    code == PN_EUNSUPPORTED)
 		return 0;
 	pn_metrics_get_counts(metrics, &counts);
-	if (counts.taken > restart->taken)
+	int64_t now_ns = pn_now_ns();
+
+	/* one that has lived for a while was idle, not broken */
+	if (counts.taken > restart->taken || now_ns - restart->failed_ns > LIVED_NS)
 		restart->without_progress = 0;
 	restart->taken = counts.taken;
+	restart->failed_ns = now_ns;
 	if (++restart->without_progress > run->restart_limit)
 		return 0;
 	atomic_fetch_add(&metrics->restarts, 1);
@@ -207,7 +227,7 @@ int pn_run_watch(struct pn_run *run, int64_t timeout_ns)
 	struct timespec timeout = { wait_ns / PN_NS_PER_S, wait_ns % PN_NS_PER_S };
 	int number = sigtimedwait(&run->signals, NULL, &timeout);
 
-	if (number == SIGINT || number == SIGTERM)
+	if (number == SIGINT || number == SIGTERM || number == SIGHUP)
 		atomic_fetch_add(&run->metrics->stop, 1);
 	now_ns = pn_now_ns();
 	if (now_ns >= run->progress_due_ns) {
@@ -295,8 +315,13 @@ int pn_run_in_thread(struct pn_run *run)
 		if (run->metrics->stop > 1)
 			break;
 	}
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		if (!fused[i].over) {
+			run->metrics->stages[i].state = PN_STAGE_FAILED;
+			pn_metrics_error(&run->metrics->stages[i], "ended at once, by a second signal");
+		}
 		pn_runner_close(fused[i].runner, NULL);
+	}
 	free(fused);
 	return PN_OK;
 }
@@ -325,6 +350,10 @@ static void *stage_thread(void *arg)
 		if (!pn_run_may_restart(t->run, t->stage, &restart, rc))
 			break;
 	}
+	if (!rc && t->run->quit) {
+		rc = PN_EIO;
+		pn_metrics_error(metrics, "ended at once, by a second signal");
+	}
 	metrics->state = rc ? PN_STAGE_FAILED : PN_STAGE_ENDED;
 	t->over = 1;
 	return NULL;
@@ -351,6 +380,8 @@ int pn_run_in_threads(struct pn_run *run)
 	}
 	do {
 		pn_run_watch(run, IDLE_NS);
+		if (run->metrics->stop > 1)
+			run->quit = 1;
 		over = 0;
 		for (unsigned i = 0; i < started; i++)
 			over += (unsigned)threads[i].over;
@@ -369,8 +400,10 @@ static int make_windows(struct pn_run *run, struct pn_error *err)
 
 	for (unsigned i = 0; i < graph->stream_count; i++) {
 		const struct pn_graph_stream *s = &graph->streams[i];
-		int rc = pn_window_create(&run->windows[i], (uint64_t)s->chunk_MiB << 20,
-					  (unsigned)s->chunk_count, err);
+		/* each reader may hold a chunk; the writer needs two more to go on */
+		unsigned least = s->reader_count + 3;
+		unsigned count = s->chunk_count > least ? (unsigned)s->chunk_count : least;
+		int rc = pn_window_create(&run->windows[i], (uint64_t)s->chunk_MiB << 20, count, err);
 
 		if (rc)
 			return pn_error_wrap(err, "stream %s", s->name);
@@ -415,6 +448,7 @@ static void remove_link_base(struct pn_run *run)
 static int rescue_streams(const struct pn_run *run, struct pn_error *err)
 {
 	const struct pn_graph *graph = run->config->graph;
+	int rc = PN_OK;
 
 	for (unsigned i = 0; i < graph->stage_count; i++) {
 		if (run->metrics->stages[i].state != PN_STAGE_FAILED)
@@ -434,14 +468,17 @@ static int rescue_streams(const struct pn_run *run, struct pn_error *err)
 				.engine = run->config->engine,
 				.window = run->windows[stream],
 			};
-			int rc = pn_log_open(&writer, &log, NULL, err);
-			if (!rc)
-				rc = pn_log_finish(writer, 0, err);
-			if (rc)
-				return rc;
+			struct pn_error why;
+			int bad = pn_log_open(&writer, &log, NULL, &why);
+			if (!bad)
+				bad = pn_log_finish(writer, 0, &why);
+			if (bad && !rc) {
+				rc = bad;
+				*err = why;
+			}
 		}
 	}
-	return PN_OK;
+	return rc;
 }
 
 static int first_failure(const struct pn_run *run, struct pn_error *err)
@@ -467,6 +504,7 @@ static int run_graph(struct pn_run *run, struct pn_error *err)
 	sigemptyset(&run->signals);
 	sigaddset(&run->signals, SIGINT);
 	sigaddset(&run->signals, SIGTERM);
+	sigaddset(&run->signals, SIGHUP);
 	sigaddset(&run->signals, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &run->signals, &run->old_signals);
 	int rc = ways[run->config->graph->place](run);
@@ -495,7 +533,7 @@ int pn_run(const struct pn_run_config *config, struct pn_error *err)
 {
 	struct pn_run run = {
 		.config = config,
-		.restart_limit = config->restart_limit ? config->restart_limit : 5,
+		.restart_limit = config->restart_limit ? config->restart_limit : 10,
 		.checkpoint_ms = config->checkpoint_ms ? config->checkpoint_ms : 200,
 	};
 	char wisdom[PATH_MAX];
@@ -513,7 +551,9 @@ int pn_run(const struct pn_run_config *config, struct pn_error *err)
 		rc = make_windows(&run, err);
 	if (!rc)
 		rc = make_link_base(&run, err);
-	if (!rc)
+	if (rc)
+		unmake_session(config->session);
+	else
 		rc = run_graph(&run, err);
 	remove_link_base(&run);
 	for (unsigned i = 0; i < config->graph->stream_count; i++)

@@ -26,6 +26,7 @@ struct pn_run {
 struct pn_restart {
 	unsigned without_progress;
 	uint64_t taken;              /* when it failed last                                    */
+	int64_t failed_ns;
 };
 
 void pn_run_stage_config(const struct pn_run *run, unsigned stage,

@@ -5,13 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define METRICS_MAGIC   UINT32_C(0x4d4e5031)
-#define METRICS_VERSION 1
+#define METRICS_VERSION 2
 
 const char *const pn_stage_state_words[] = { "waiting", "running", "ended", "failed", NULL };
 
@@ -29,7 +30,6 @@ static void name_stage(struct pn_stage_metrics *metrics, const struct pn_graph_s
 	for (unsigned i = 0; stage->ops->reasons && stage->ops->reasons[i] && i < PN_REASONS_MAX; i++)
 		snprintf(metrics->reasons[i], sizeof metrics->reasons[i], "%s", stage->ops->reasons[i]);
 	snprintf(metrics->reasons[PN_SKIP_BAD], sizeof metrics->reasons[0], "bad_message");
-	snprintf(metrics->reasons[PN_SKIP_PASSED], sizeof metrics->reasons[0], "passed_over");
 }
 
 int pn_metrics_create(struct pn_metrics **page, const char *session, const struct pn_graph *graph,
@@ -178,6 +178,7 @@ static void stage_json(const struct pn_stage_metrics *stage, int64_t elapsed_ns,
 		if (stage->reasons[i][0])
 			pn_json_u64(json, stage->reasons[i], counts.skipped[i]);
 	pn_json_end(json);
+	pn_json_u64(json, "passed_over", counts.passed_over);
 	pn_json_u64(json, "pending", pn_counts_pending(&counts));
 	pn_json_u64(json, "emitted", counts.emitted);
 	pn_json_u64(json, "bytes_in", counts.bytes_in);
@@ -197,7 +198,8 @@ void pn_metrics_members(const struct pn_metrics *page, struct pn_json *json)
 
 	pn_json_text(json, "graph", page->graph);
 	pn_json_i64(json, "host_pid", page->host_pid);
-	pn_json_bool(json, "running", !page->ended);
+	/* a host that was killed never says that it has ended */
+	pn_json_bool(json, "running", !page->ended && (!kill(page->host_pid, 0) || errno != ESRCH));
 	pn_json_f64(json, "elapsed_s", (double)elapsed_ns / 1e9);
 	pn_json_array(json, "stages");
 	for (unsigned i = 0; i < page->stage_count; i++)

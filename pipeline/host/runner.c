@@ -12,6 +12,8 @@
 
 #define MARKS_MAX       64  /* checkpoints whose outputs are not durable yet */
 #define SERVICE_EVERY   16  /* messages between two looks at disk and links, when busy */
+#define ACK_EVERY       64  /* messages of a source after which a checkpoint lets it be acknowledged */
+#define END_WAIT_NS     (2 * PN_NS_PER_S) /* for a producer to hear again that its end is known */
 #define TELL_NS         (PN_NS_PER_MS / 4) /* between two notices of new records, when busy */
 
 struct input {
@@ -19,6 +21,7 @@ struct input {
 	struct pn_msg msg; /* the next message, when held */
 	int held, ended;
 	uint64_t next;     /* first record not taken yet */
+	uint64_t passed;   /* records that a link of policy `freshest` left out before msg */
 };
 
 struct output {
@@ -57,7 +60,10 @@ struct pn_runner {
 	struct mark marks[MARKS_MAX];
 	unsigned mark_first, mark_count;
 	unsigned until_service;
-	int draining, ended;
+	struct pn_checkpoint_files files;
+	int source_ended;                /* known from the source, or from the checkpoint */
+	int64_t source_end_ns;           /* when to stop waiting for a source that had ended before */
+	int ended;
 };
 
 /* ---- what a stage calls -------------------------------------------------------------------- */
@@ -145,6 +151,8 @@ static struct pn_window *window_of(const struct pn_runner *r, unsigned stream)
 	return r->config.windows ? r->config.windows[stream] : NULL;
 }
 
+#define FROM_THE_END UINT64_MAX
+
 static int open_output(struct pn_runner *r, unsigned port, uint64_t next, struct pn_error *err)
 {
 	struct output *out = &r->outputs[port];
@@ -174,6 +182,9 @@ static int open_output(struct pn_runner *r, unsigned port, uint64_t next, struct
 	int rc = pn_log_open(&out->writer, &log, &recovery, err);
 	if (rc)
 		return rc;
+	/* a link that skips gives other messages the second time: what comes now is new */
+	if (next == FROM_THE_END)
+		next = pn_log_count(out->writer);
 	rc = pn_log_rewind(out->writer, next, err);
 	if (!rc)
 		rc = pn_link_serve(&out->server, endpoint, dir, log.window, err);
@@ -251,11 +262,15 @@ static int load_checkpoint(struct pn_runner *r, struct pn_checkpoint *checkpoint
 	int rc;
 
 	checkpoint_path(r, path, sizeof path);
-	rc = pn_checkpoint_read(path, checkpoint, &blob, NULL);
-	if (rc || !checkpoint_holds(r, checkpoint)) {
+	rc = pn_checkpoint_open(&r->files, path, err);
+	if (rc)
+		return rc;
+	rc = pn_checkpoint_read(&r->files, checkpoint, &blob, err);
+	if (rc == PN_ENOENT || (!rc && !checkpoint_holds(r, checkpoint))) {
 		memset(checkpoint, 0, sizeof *checkpoint);
+		memset(err, 0, sizeof *err);
 		rc = PN_OK;
-	} else if (r->ops->load && blob.bytes) {
+	} else if (!rc && r->ops->load && blob.bytes) {
 		rc = r->ops->load(r->state, &r->ctx, blob.data, blob.bytes);
 		if (rc)
 			*err = r->ctx.err;
@@ -284,19 +299,22 @@ static int open_state(struct pn_runner *r, struct pn_checkpoint *checkpoint, str
 static int open_all(struct pn_runner *r, struct pn_error *err)
 {
 	struct pn_checkpoint checkpoint = { 0 };
-	int rc = open_state(r, &checkpoint, err);
+	int rc = open_state(r, &checkpoint, err), exact = 1;
 
 	if (rc)
 		return rc;
 	r->counts = checkpoint.counts;
+	r->source_ended = checkpoint.source_ended != 0;
 	if (checkpoint.complete) {
 		r->ended = 1;
 		return PN_OK;
 	}
+	for (unsigned i = 0; i < r->stage->input_count; i++)
+		exact &= r->stage->inputs[i].policy != PN_LINK_FRESHEST;
 	while (r->ops->outputs && r->ops->outputs[r->output_count].name) {
 		unsigned port = r->output_count++;
 
-		rc = open_output(r, port, checkpoint.next_out[port], err);
+		rc = open_output(r, port, exact ? checkpoint.next_out[port] : FROM_THE_END, err);
 		if (rc)
 			return rc;
 	}
@@ -326,6 +344,7 @@ int pn_runner_open(struct pn_runner **runner, const struct pn_runner_config *con
 	r->ops = stage->ops;
 	r->metrics = &config->metrics->stages[config->stage];
 	r->checkpoint_due_ns = now_ns + config->checkpoint_ms * PN_NS_PER_MS;
+	r->source_end_ns = now_ns + END_WAIT_NS;
 	r->state = calloc(1, r->ops->state_size);
 	int rc = r->state ? open_all(r, err)
 			  : pn_error_set(err, PN_ENOMEM, "no memory for %zu bytes of state",
@@ -355,17 +374,17 @@ static void remember_mark(struct pn_runner *r, const struct pn_checkpoint *check
 	memcpy(r->marks[place].durable, checkpoint->next_out, sizeof r->marks[place].durable);
 }
 
+/* PN_EAGAIN: the stage cannot now, but perhaps after its next message. */
 static int save_checkpoint(struct pn_runner *r, int complete, struct pn_error *err)
 {
-	struct pn_checkpoint checkpoint = { .complete = (uint64_t)complete, .counts = r->counts };
+	struct pn_checkpoint checkpoint = { .complete = (uint64_t)complete,
+					    .source_ended = (uint64_t)r->source_ended,
+					    .counts = r->counts };
 	struct pn_blob blob = { 0 };
-	char path[PATH_MAX];
 	int rc = r->ops->save ? r->ops->save(r->state, &r->ctx, &blob) : PN_OK;
 
 	if (rc) {
 		pn_blob_finish(&blob);
-		if (rc == PN_EAGAIN)
-			return PN_OK; /* not now: after the next message */
 		*err = r->ctx.err;
 		return rc;
 	}
@@ -374,8 +393,7 @@ static int save_checkpoint(struct pn_runner *r, int complete, struct pn_error *e
 	for (unsigned i = 0; i < r->output_count; i++)
 		checkpoint.next_out[i] = r->outputs[i].writer ? pn_log_next(r->outputs[i].writer)
 							     : r->outputs[i].final_count;
-	checkpoint_path(r, path, sizeof path);
-	rc = pn_checkpoint_write(path, &checkpoint, &blob, err);
+	rc = pn_checkpoint_write(&r->files, &checkpoint, &blob, err);
 	pn_blob_finish(&blob);
 	if (rc)
 		return rc;
@@ -420,12 +438,16 @@ static int service(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
 		if (rc)
 			return rc;
 	}
-	if (now_ns >= r->checkpoint_due_ns && r->counts.messages != r->checkpoint_messages) {
+	uint64_t since = r->counts.messages - r->checkpoint_messages;
+	if (since && (now_ns >= r->checkpoint_due_ns || (r->source && since >= ACK_EVERY))) {
 		int rc = save_checkpoint(r, 0, err);
 
-		if (rc)
+		if (rc == PN_EAGAIN)
+			r->until_service = 0; /* asked again after the next message */
+		else if (rc)
 			return rc;
-		r->checkpoint_due_ns = now_ns + r->config.checkpoint_ms * PN_NS_PER_MS;
+		else
+			r->checkpoint_due_ns = now_ns + r->config.checkpoint_ms * PN_NS_PER_MS;
 	}
 	return r->source ? acknowledge(r, err) : PN_OK;
 }
@@ -460,8 +482,7 @@ static int pull(struct pn_runner *r, unsigned port, int64_t timeout_ns, struct p
 		return rc;
 	in->held = 1;
 	in->msg.port = port;
-	r->counts.taken += skipped;
-	r->counts.skipped[PN_SKIP_PASSED] += skipped;
+	in->passed = skipped;
 	return PN_OK;
 }
 
@@ -511,6 +532,12 @@ static int next_from_source(struct pn_runner *r, int64_t now_ns, struct input **
 	if (atomic_load(&r->config.metrics->stop))
 		return PN_EEND;
 	int rc = pn_source_next(r->source, now_ns, &in->msg, err);
+
+	/* it had ended before this process began: its producer may be gone, or may ask once more */
+	if (rc == PN_EAGAIN && r->source_ended && now_ns >= r->source_end_ns)
+		return PN_EEND;
+	if (rc == PN_EEND)
+		r->source_ended = 1;
 
 	if (rc == PN_EFRAME) {
 		r->counts.taken++;
@@ -629,6 +656,7 @@ static int take(struct pn_runner *r, struct input *in, struct pn_error *err)
 	if (rc)
 		return rc;
 	r->counts.messages++;
+	r->counts.passed_over += in->passed;
 	r->counts.bytes_in += in->msg.payload_bytes;
 	atomic_store_explicit(&r->metrics->time_ns, in->msg.time_ns, memory_order_relaxed);
 	if (in->link)
@@ -656,8 +684,9 @@ static int finish(struct pn_runner *r, struct pn_error *err)
 			return rc;
 	}
 	rc = save_checkpoint(r, 0, err);
+	/* now the end is known for good, and the producer may go */
 	if (!rc && r->source)
-		rc = acknowledge(r, err);
+		rc = pn_source_ack(r->source, r->inputs[0].next, err);
 	for (unsigned i = 0; i < r->output_count && !rc; i++) {
 		struct output *out = &r->outputs[i];
 
@@ -672,6 +701,7 @@ static int finish(struct pn_runner *r, struct pn_error *err)
 		if (!rc)
 			rc = pn_link_published(out->server, out->final_count, 1, err);
 	}
+	r->mark_count = 0;
 	if (!rc)
 		rc = save_checkpoint(r, 1, err);
 	pn_metrics_put_counts(r->metrics, &r->counts);
@@ -760,6 +790,7 @@ static int release(struct pn_runner *r, int flush, struct pn_error *err)
 		pn_link_stop(out->server);
 		free(out->scratch);
 	}
+	pn_checkpoint_close(&r->files);
 	if (r->ops->close && r->state)
 		r->ops->close(r->state);
 	free(r->state);

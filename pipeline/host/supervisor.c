@@ -25,10 +25,13 @@ struct child {
 /* The run of this stage's process; a signal handler can reach nothing else. */
 static struct pn_run *child_run;
 
+/* Only the host may end a stage, and it does so by dying: a signal to the whole group (a time limit, a
+ * service manager) is for the host to answer, which drains. */
 static void quit(int number)
 {
 	(void)number;
-	child_run->quit = 1;
+	if (getppid() != child_run->metrics->host_pid)
+		child_run->quit = 1;
 }
 
 static _Noreturn void child_main(struct pn_run *run, unsigned stage, pid_t parent)
@@ -40,6 +43,7 @@ static _Noreturn void child_main(struct pn_run *run, unsigned stage, pid_t paren
 	 * the host is dead, and with it the window's last holder: what is in it goes to disk now. */
 	child_run = run;
 	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = quit }, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
@@ -73,6 +77,18 @@ static int start(struct pn_run *run, struct child *children, unsigned stage)
 	return PN_OK;
 }
 
+/* What a dead reader held must not keep its producer waiting. */
+static void release_windows(struct pn_run *run, unsigned stage)
+{
+	const struct pn_graph_stage *s = &run->config->graph->stages[stage];
+
+	for (unsigned i = 0; i < s->input_count; i++)
+		pn_window_release(run->windows[s->inputs[i].stream], s->inputs[i].slot);
+	for (unsigned i = 0; i < PN_PORTS_MAX; i++)
+		if (s->outputs[i] >= 0)
+			pn_window_release(run->windows[s->outputs[i]], PN_WINDOW_READERS_MAX - 1);
+}
+
 /* One child is gone: note how, and start its stage again if it may. */
 static void settle_child(struct pn_run *run, struct child *children, unsigned stage, int status)
 {
@@ -82,6 +98,7 @@ static void settle_child(struct pn_run *run, struct child *children, unsigned st
 
 	children[stage].pid = 0;
 	metrics->pid = 0;
+	release_windows(run, stage);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		metrics->state = PN_STAGE_ENDED;
 		return;

@@ -279,6 +279,11 @@ void window_unpin(struct pn_window *window, unsigned slot)
 		atomic_store(pin, 0);
 }
 
+void pn_window_release(struct pn_window *window, unsigned slot)
+{
+	window_unpin(window, slot);
+}
+
 static int pinned(const struct window_shared *shared, unsigned chunk)
 {
 	for (unsigned i = 0; i < PN_WINDOW_READERS_MAX; i++)

@@ -373,6 +373,28 @@ static int entry_is_free(const struct pn_log_writer *w)
 	return w->count + w->reserved_count - w->written < w->window->shared->entry_count;
 }
 
+/* Not now; or never, when it is our own reservations that fill the window: waiting frees none. Two
+ * chunks are left out of the sum: the one begun before, and one that a reader may hold. */
+static int no_room(const struct pn_log_writer *w, uint64_t bytes, struct pn_error *err)
+{
+	const struct window_shared *shared = w->window->shared;
+	uint64_t reserved = bytes;
+
+	for (unsigned i = 0; i < w->reserved_count; i++)
+		reserved += record_bytes(w->align, w->reserved[i].record->head_bytes,
+					 w->reserved[i].record->payload_bytes);
+	if (w->reserved_count &&
+	    (w->reserved_count >= shared->entry_count ||
+	     reserved > shared->chunk_bytes * (shared->chunk_count > 2 ? shared->chunk_count - 2 : 1)))
+		return pn_error_set(err, PN_EARG,
+				    "%s: %u records of %" PRIu64
+				    " bytes at once are too much for a window of %u chunks of %" PRIu64
+				    " bytes: it needs more chunks, or larger ones",
+				    log_name(w->dir), w->reserved_count + 1, reserved,
+				    shared->chunk_count, shared->chunk_bytes);
+	return pn_error_set(err, PN_EAGAIN, "%s: the window is full", log_name(w->dir));
+}
+
 int pn_log_reserve(struct pn_log_writer *w, uint32_t head_bytes, uint64_t payload_bytes,
 		   void **head, void **payload, struct pn_error *err)
 {
@@ -400,8 +422,7 @@ int pn_log_reserve(struct pn_log_writer *w, uint32_t head_bytes, uint64_t payloa
 		if (rc)
 			return rc;
 		if (!entry_is_free(w) || !lay_out(w, bytes, &place))
-			return pn_error_set(err, PN_EAGAIN, "%s: the window is full",
-					    log_name(w->dir));
+			return no_room(w, bytes, err);
 	}
 	uint8_t *at = (uint8_t *)place.record;
 	uint64_t payload_at = record_payload_at(head_bytes);

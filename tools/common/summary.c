@@ -54,7 +54,9 @@ static void stage_notes(const struct pn_stage_metrics *stage, FILE *out)
 	}
 	if (stage->last_error_count)
 		fprintf(out, "  %s: %s%s\n", stage->name,
-			stage->state == PN_STAGE_FAILED ? "" : "restarted after: ",
+			stage->state == PN_STAGE_FAILED ? ""
+			: stage->restarts		? "restarted after: "
+							: "left out: ",
 			stage->last_error);
 }
 

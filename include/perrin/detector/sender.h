@@ -4,31 +4,43 @@
  * lost when either side dies.
  *
  * The source binds a ZeroMQ ROUTER, the producer connects a DEALER. A message is one part, a
- *msgpack map whose first two keys are "type" and "v" (1) and which has all keys of its type and no
- *others, in any order; `frame` has the pixels as its second part. Numbers with a point are float64,
- *and nil where they are not known. Frames are numbered 0, 1, 2, ...
+ * msgpack map whose first two keys are "type" and "v" (1) and which has all keys of its type and no
+ * others, in any order; `frame` has the pixels as its second part. Numbers with a point are float64,
+ * and nil where they are not known. Frames are numbered 0, 1, 2, ...
  *
- *	producer to source
- *	  hello    id, name, frames, first     I am here. id: any number, comes back in the welcome;
- *name: a text, the same each time; frames: how many there will be, 0 if not known; first: oldest
- *frame I can still send frame    frame, time_ns, dtype ("u2"), shape ([ny, nx]), pixel_pm,
- *dose_e_per_A2, energy_keV, tilt_deg                    and the pixels: C order, little-endian end
- *frames                      there were so many frames, and no more will come
+ * producer to source
+ *	hello   id, name, frames, first
+ *		I am here. id: any number, comes back in the welcome; name: a text, the same each
+ *		time; frames: how many there will be, 0 if not known; first: oldest frame I can
+ *		still send
+ *	frame   frame, time_ns, dtype ("u2"), shape ([ny, nx]), pixel_pm, dose_e_per_A2,
+ *		energy_keV, tilt_deg
+ *		and the pixels as a part of their own: C order, little-endian
+ *	end     frames
+ *		there were so many frames, and no more will come
  *
- *	source to producer
- *	  welcome  id, next, window            answer to hello: go on with frame `next`, and have at
- *most `window` frames on their way that are not acknowledged ack      next every frame below next
- *is on stable storage: forget it. May come late, and need not come for each frame refused  frame,
- *reason               not taken; do not send it again, it counts as lost. As an answer to hello: go
- *away again    -                           I do not know you (I was restarted, or your connection
- *was lost): say hello again, with another id ended    frames                      answer to end
+ * source to producer
+ *	welcome id, next, window
+ *		answer to hello: go on with frame `next`, and have at most `window` frames on their
+ *		way that are not acknowledged
+ *	ack     next
+ *		every frame below next is recorded (as durably as its stream is set to be): forget
+ *		it. May come late, and need not come for each frame
+ *	refused frame, reason
+ *		not taken; do not send it again, it counts as lost. As an answer to hello: go away
+ *	again   -
+ *		I do not know you (I was restarted, or your connection was lost): say hello again,
+ *		with another id
+ *	ended   frames
+ *		answer to end, given when it will be known even if I am killed now: you may go
  *
  * Rules. The producer sends frames in order of their numbers after the welcome to its latest hello,
  * beginning with `next`, also if it has sent them before; it keeps each until it is acknowledged.
- *When it has heard nothing for a while it says hello again, which is always safe. Frames below
- *`next` are dropped in silence. A number that is passed over is a lost frame; more than 100000 at
- *one place are refused. All frames have the shape and type of the first. One producer at a time: a
- *hello of another name is refused, of the same name takes the place of the one before.
+ * When it has heard nothing for a while it says hello again, which is always safe. Frames below
+ * `next` are dropped in silence. A number that is passed over is a lost frame; more than 100000 at
+ * one place are refused. Frames of another shape or type than the first are left out by the stage
+ * that records them, and counted. One producer at a time: a hello of another name is refused, of the
+ * same name takes the place of the one before.
  *
  * A producer of 30 lines of Python is in src/io/detector/README.md.
  */

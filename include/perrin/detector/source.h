@@ -35,8 +35,9 @@ struct pn_source_ops {
 	int (*next)(void *self, struct pn_msg *msg, struct pn_error *err);
 	/* go on with message @seq; PN_EUNSUPPORTED if what has gone cannot come again           */
 	int (*seek)(void *self, uint64_t seq, struct pn_error *err);
-	/* messages before @seq are on stable storage: their producer may forget them; NULL: nobody
-	 * waits for that                                                                         */
+	/* messages before @seq are on stable storage: their producer may forget them. After PN_EEND
+	 * it is called once more with the number of all messages, when it is certain that the end
+	 * will be known after a restart. NULL: nobody waits for that                             */
 	int (*ack)(void *self, uint64_t seq, struct pn_error *err);
 	/* sleep until next may have something, at most @timeout_ns; NULL: always has            */
 	void (*wait)(void *self, int64_t timeout_ns);

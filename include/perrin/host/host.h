@@ -25,7 +25,7 @@ struct pn_run_config {
 };
 
 /**
- * pn_run - run the graph until its source ends, or SIGINT or SIGTERM asks it to.
+ * pn_run - run the graph until its source ends, or SIGINT, SIGTERM or SIGHUP asks it to.
  *
  * In the session folder: graph.yaml (the graph with every parameter), session.json (source, version,
  * start), a folder per stream, checkpoints/, metrics, wisdom and at the end summary.json.

@@ -19,7 +19,6 @@
 /* places in `skipped` after the stage's own reasons */
 enum {
 	PN_SKIP_BAD = PN_REASONS_MAX,     /* the message was bad (PN_EFRAME)                   */
-	PN_SKIP_PASSED,                   /* passed over by a link of policy `freshest`        */
 	PN_SKIP_COUNT,
 };
 
@@ -40,6 +39,7 @@ struct pn_counts {
 	uint64_t skipped[PN_SKIP_COUNT];      /* by reason                                        */
 	uint64_t emitted;                     /* messages out                                     */
 	uint64_t messages;                    /* messages in                                      */
+	uint64_t passed_over;                 /* messages a link of policy `freshest` left out    */
 	uint64_t bytes_in, bytes_out;         /* payloads                                         */
 };
 

@@ -84,6 +84,8 @@ int pn_window_create(struct pn_window **window, uint64_t chunk_bytes, unsigned c
  * Errors: PN_EFORMAT (no window), PN_EVERSION, PN_EIO, PN_ENOMEM. */
 int pn_window_attach(struct pn_window **window, int fd, struct pn_error *err);
 int pn_window_fd(const struct pn_window *window);
+/** pn_window_release - the reader of @slot is dead and has no successor: let go of what it held. */
+void pn_window_release(struct pn_window *window, unsigned slot);
 void pn_window_destroy(struct pn_window *window); /* unmaps; closes the fd if created here */
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -151,8 +153,8 @@ const char *pn_log_engine_text(const struct pn_log_writer *writer);
  * nothing outside.
  *
  * Returns PN_EAGAIN when every chunk still waits for the disk or is being read (nothing has
- * changed; poll and call again); PN_EARG if the record can never fit a chunk; PN_ENOSPC or PN_EIO
- * when writing has failed for good (what was written stays readable).
+ * changed; poll and call again); PN_EARG if the record can never fit a chunk, or if what is reserved
+ * together is more than all chunks but two and there is no room; PN_ENOSPC or PN_EIO when writing has failed for good (what was written stays readable).
  * Cost: no copy, no system call.
  */
 int pn_log_reserve(struct pn_log_writer *writer, uint32_t head_bytes, uint64_t payload_bytes,

@@ -35,10 +35,10 @@ struct native {
 	uint64_t durable; /* all below are acknowledged                             */
 	int started;      /* something was given: no seek any more                  */
 	struct held held;
-	int has_shape;
-	struct pn_native_frame shape; /* dtype and shape of all frames: the first's  */
 	int end_known;
-	uint64_t end; /* number of frames, if known                             */
+	uint64_t end;  /* number of frames, if known                            */
+	int end_given; /* next() has said PN_EEND: from then on an ack up to the end confirms it */
+	int confirmed;
 	uint64_t duplicates;
 
 	char name[PN_NATIVE_NAME_MAX]; /* of the producer; empty: none yet           */
@@ -54,7 +54,7 @@ struct native {
 
 static const struct pn_param native_params[] = {
 	{ .name = "window",
-	  .help = "frames that the producer may send before they are acknowledged",
+	  .help = "unacknowledged frames the producer may send; not below ingest.batch",
 	  .type = PN_PARAM_I64,
 	  .off = offsetof(struct native, window),
 	  .def = 256,
@@ -125,8 +125,9 @@ static void take_hello(struct native *n, const struct pn_part *from,
 	acknowledge(n); /* those of before may have been lost with the connection */
 }
 
-/* Why this frame cannot be taken, or PN_OK. */
-static int judge_frame(struct native *n, const struct pn_native_frame *frame, const void *pixels,
+/* Why this frame cannot be taken, or PN_OK. That all frames are of one shape is for the stage to
+ * see to, which remembers it over a restart. */
+static int judge_frame(const struct pn_native_frame *frame, const void *pixels,
 		       size_t bytes, struct pn_error *err)
 {
 	if (!pixels || bytes != pn_native_frame_bytes(frame))
@@ -135,15 +136,6 @@ static int judge_frame(struct native *n, const struct pn_native_frame *frame, co
 				    (unsigned long long)frame->frame, bytes,
 				    (long long)frame->shape[0], (long long)frame->shape[1],
 				    (unsigned long long)pn_native_frame_bytes(frame));
-	if (n->has_shape &&
-	    (frame->dtype != n->shape.dtype || frame->shape[0] != n->shape.shape[0] ||
-	     frame->shape[1] != n->shape.shape[1]))
-		return pn_error_set(err, PN_EFRAME,
-				    "frame %llu: %s [%lld][%lld], those before are %s [%lld][%lld]",
-				    (unsigned long long)frame->frame, pn_dtype_name(frame->dtype),
-				    (long long)frame->shape[0], (long long)frame->shape[1],
-				    pn_dtype_name(n->shape.dtype), (long long)n->shape.shape[0],
-				    (long long)n->shape.shape[1]);
 	return PN_OK;
 }
 
@@ -169,7 +161,7 @@ static int take_frame(struct native *n, const struct pn_part *from,
 	}
 	n->held.first_missing = n->next;
 	n->held.frame = *frame;
-	n->held.bad = judge_frame(n, frame, pixels ? pixels->data : NULL,
+	n->held.bad = judge_frame(frame, pixels ? pixels->data : NULL,
 				  pixels ? pixels->bytes : 0, &n->held.why) != PN_OK;
 	if (n->held.bad) {
 		refuse(n, from, frame->frame, n->held.why.text);
@@ -179,17 +171,24 @@ static int take_frame(struct native *n, const struct pn_part *from,
 		if (rc)
 			return rc;
 		memcpy(n->buffer.pixels, pixels->data, pixels->bytes);
-		n->shape = *frame;
-		n->has_shape = 1;
 	}
 	n->held.there = 1;
 	return PN_OK;
 }
 
+/* The end is confirmed only when whoever reads has made sure that he will know of it after a
+ * restart: the producer goes away then and cannot say it again. */
+static void confirm_end(struct native *n)
+{
+	struct pn_native message = { .type = PN_NATIVE_ENDED, .count = n->end };
+	struct pn_part to = { n->peer, n->peer_bytes };
+
+	if (n->confirmed && n->peer_bytes)
+		answer(n, &to, &message);
+}
+
 static void take_end(struct native *n, const struct pn_part *from, uint64_t frames)
 {
-	struct pn_native message = { .type = PN_NATIVE_ENDED, .count = frames };
-
 	if (n->end_known ? frames != n->end : frames < n->next || frames - n->next > GAP_MAX) {
 		char text[120];
 
@@ -201,7 +200,7 @@ static void take_end(struct native *n, const struct pn_part *from, uint64_t fram
 	}
 	n->end_known = 1;
 	n->end = frames;
-	answer(n, from, &message);
+	confirm_end(n);
 }
 
 /* One message of whomever. Only what names no frame at all leaves no trace but the refusal: the
@@ -304,6 +303,7 @@ static int native_next(void *self, struct pn_msg *msg, struct pn_error *err)
 		return give_held(n, msg, err);
 	if (n->end_known && n->next < n->end)
 		return missing(n, n->next, n->end, err);
+	n->end_given |= n->end_known;
 	return n->end_known ? PN_EEND : PN_EAGAIN;
 }
 
@@ -325,7 +325,7 @@ static int native_seek(void *self, uint64_t seq, struct pn_error *err)
 	n->peer_bytes = 0;
 	n->held.there = 0;
 	n->end_known = 0;
-	n->has_shape = 0;
+	n->end_given = 0;
 	return PN_OK;
 }
 
@@ -336,10 +336,14 @@ static int native_ack(void *self, uint64_t seq, struct pn_error *err)
 	if (seq > n->next)
 		return pn_error_set(err, PN_EARG, "native: acknowledged %llu, given %llu",
 				    (unsigned long long)seq, (unsigned long long)n->next);
-	if (seq <= n->durable)
-		return PN_OK;
-	n->durable = seq;
-	acknowledge(n);
+	if (seq > n->durable) {
+		n->durable = seq;
+		acknowledge(n);
+	}
+	if (n->end_given && seq == n->end) {
+		n->confirmed = 1;
+		confirm_end(n);
+	}
 	return PN_OK;
 }
 

@@ -172,8 +172,13 @@ static void finish(struct pn_source *source, struct pn_sender *sender, uint64_t 
 	int rc = PN_ETIMEOUT;
 
 	for (int i = 0; i < ROUNDS && rc == PN_ETIMEOUT; i++) {
+		struct pn_error none;
+
 		rc = pn_sender_finish(sender, frames, 0, &err);
-		assert_true(pn_source_next(source, 0, &msg, &err) != PN_OK);
+		int next = pn_source_next(source, 0, &msg, &none);
+		assert_true(next != PN_OK);
+		if (next == PN_EEND) /* as a host does when it will know of the end for good */
+			ack(source, frames);
 		pn_source_wait(source, 0, PAUSE);
 	}
 	if (rc)
@@ -378,6 +383,7 @@ static void test_frame_of_another_shape(void **state)
 	struct pn_sender *sender = sender_open(where, 0);
 	struct pn_sender_frame odd = frame_of(1);
 	struct pn_error err = { 0 };
+	struct pn_msg msg;
 
 	(void)state;
 	assert_int_equal(try_send(sender, 0), PN_OK);
@@ -388,13 +394,14 @@ static void test_frame_of_another_shape(void **state)
 	assert_int_equal(pn_sender_send(sender, &odd, 0, &err), PN_OK);
 	assert_int_equal(try_send(sender, 3), PN_OK);
 	expect_given(source, sender, 0);
-	expect_bad(source, sender, "u16 [5][2], those before are u16 [5][3]");
-	expect_bad(source, sender, "i16 [5][3]");
+	/* which shape is the right one is not for the source to say: it may have been restarted */
+	assert_int_equal(await(source, sender, &msg, &err), PN_OK);
+	assert_int_equal(msg.payload_bytes, KIT_NY * (KIT_NX - 1) * 2);
+	assert_int_equal(await(source, sender, &msg, &err), PN_OK);
 	expect_given(source, sender, 3);
 	ack(source, 4);
 	finish(source, sender, 4);
-	assert_int_equal(stats_of(sender).refused, 2);
-	assert_non_null(strstr(stats_of(sender).reason, "frame 2"));
+	assert_int_equal(stats_of(sender).refused, 0);
 	pn_sender_close(sender);
 	pn_source_close(source);
 }
@@ -501,7 +508,7 @@ static void test_finish_waits_for_the_disk(void **state)
 	for (int i = 0; i < ROUNDS && stats_of(sender).acked < 2; i++)
 		pump(sender);
 	assert_int_equal(pn_sender_finish(sender, 3, 0, &err), PN_ETIMEOUT);
-	assert_non_null(strstr(err.text, "2 of 3 frames acknowledged, end known"));
+	assert_non_null(strstr(err.text, "2 of 3 frames acknowledged, end not answered"));
 	ack(source, 3);
 	finish(source, sender, 3);
 	pn_sender_close(sender);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A checkpoint is read back as it was, or not believed at all. */
+/* A checkpoint is read back as it was, or the one before it is, or none is believed. */
 #include "../../../pipeline/host/checkpoint.h"
 
 #include "testkit.h"
@@ -7,64 +7,111 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void whole_or_not_at_all(void **state)
+static struct pn_checkpoint numbered(uint64_t n)
 {
-	(void)state;
-	const char *dir = testkit_tempdir(), *path = testkit_path(dir, "track");
-	struct pn_checkpoint in = { .next_in = { 7 }, .next_out = { 5, 6 }, .counts = { .taken = 7 } };
-	struct pn_checkpoint out;
-	struct pn_blob blob = { 0 }, back = { 0 };
+	return (struct pn_checkpoint){ .next_in = { n }, .next_out = { n, 2 * n },
+				       .counts = { .taken = n } };
+}
+
+static void write_one(struct pn_checkpoint_files *files, uint64_t n)
+{
+	struct pn_checkpoint checkpoint = numbered(n);
+	struct pn_blob blob = { 0 };
 	struct pn_error err = { 0 };
-	size_t count;
 
-	assert_int_equal(pn_checkpoint_read(path, &out, &back, &err), PN_ENOENT);
-	assert_int_equal(pn_blob_put(&blob, "state of the stage", 18), PN_OK);
-	assert_int_equal(pn_checkpoint_write(path, &in, &blob, &err), PN_OK);
-	assert_int_equal(pn_checkpoint_read(path, &out, &back, &err), PN_OK);
-	assert_memory_equal(&in, &out, sizeof in);
-	assert_int_equal(back.bytes, 18);
-	assert_memory_equal(back.data, "state of the stage", 18);
-	pn_blob_finish(&back);
-
-	char *bytes = testkit_read(path, &count);
-	const char *torn = testkit_path(dir, "torn");
-	for (size_t n = 0; n < count; n++) {
-		testkit_write(torn, bytes, n);
-		assert_int_equal(pn_checkpoint_read(torn, &out, &back, &err), PN_ECORRUPT);
-		pn_blob_finish(&back);
-	}
-	for (size_t n = 0; n < count; n += 3) {
-		bytes[n] ^= 0x10;
-		testkit_write(torn, bytes, count);
-		assert_int_equal(pn_checkpoint_read(torn, &out, &back, &err), PN_ECORRUPT);
-		pn_blob_finish(&back);
-		bytes[n] ^= 0x10;
-	}
-	free(bytes);
+	for (uint64_t i = 0; i < n; i++) /* later ones are larger */
+		assert_int_equal(pn_blob_put(&blob, &n, sizeof n), PN_OK);
+	assert_int_equal(pn_checkpoint_write(files, &checkpoint, &blob, &err), PN_OK);
 	pn_blob_finish(&blob);
 }
 
-static void an_absurd_size_is_not_allocated(void **state)
+/* Which checkpoint is found in freshly opened files; 0: none. */
+static uint64_t read_one(const char *path)
+{
+	struct pn_checkpoint_files files = { 0 };
+	struct pn_checkpoint out = { 0 };
+	struct pn_blob blob = { 0 };
+	struct pn_error err = { 0 };
+
+	assert_int_equal(pn_checkpoint_open(&files, path, &err), PN_OK);
+	int rc = pn_checkpoint_read(&files, &out, &blob, &err);
+	pn_checkpoint_close(&files);
+	if (rc) {
+		assert_int_equal(rc, PN_ENOENT);
+		assert_non_null(strstr(err.text, "no checkpoint that can be believed"));
+		return 0;
+	}
+	uint64_t n = out.counts.taken;
+	assert_int_equal(blob.bytes, n * sizeof n);
+	for (uint64_t i = 0; i < n; i++)
+		assert_memory_equal(blob.data + i * sizeof n, &n, sizeof n);
+	assert_int_equal(out.next_out[1], 2 * n);
+	pn_blob_finish(&blob);
+	return n;
+}
+
+static void the_newest_whole_one_is_found(void **state)
+{
+	(void)state;
+	const char *dir = testkit_tempdir(), *path = testkit_path(dir, "track");
+	struct pn_checkpoint_files files = { 0 };
+	struct pn_error err = { 0 };
+	size_t count;
+
+	assert_int_equal(read_one(path), 0);
+	assert_int_equal(pn_checkpoint_open(&files, path, &err), PN_OK);
+	for (uint64_t n = 1; n <= 5; n++) {
+		write_one(&files, n);
+		assert_int_equal(read_one(path), n);
+	}
+	pn_checkpoint_close(&files);
+
+	/* the fifth lies in the second file; whatever happens to it, the fourth is still there */
+	const char *newest = testkit_path(dir, "track.1");
+	char *bytes = testkit_read(newest, &count);
+	for (size_t n = 0; n < count; n++) {
+		testkit_write(newest, bytes, n);
+		assert_int_equal(read_one(path), 4);
+	}
+	for (size_t n = 0; n < count; n += 3) {
+		bytes[n] ^= 0x10;
+		testkit_write(newest, bytes, count);
+		assert_int_equal(read_one(path), 4);
+		bytes[n] ^= 0x10;
+	}
+	free(bytes);
+	testkit_write(newest, "", 0);
+	testkit_write(testkit_path(dir, "track.0"), "x", 1);
+	assert_int_equal(read_one(path), 0);
+}
+
+static void writing_goes_on_after_a_restart(void **state)
 {
 	(void)state;
 	const char *path = testkit_path(testkit_tempdir(), "x");
-	struct pn_checkpoint out;
-	struct pn_blob back = { 0 };
 	struct pn_error err = { 0 };
-	unsigned char junk[4096];
 
-	memset(junk, 0xff, sizeof junk);
-	testkit_write(path, junk, sizeof junk);
-	assert_int_equal(pn_checkpoint_read(path, &out, &back, &err), PN_ECORRUPT);
-	assert_int_equal(pn_checkpoint_write("/no/such/dir/x", &(struct pn_checkpoint){ 0 }, &back, &err),
-			 PN_ENOENT);
+	for (uint64_t n = 1; n <= 9; n++) {
+		struct pn_checkpoint_files files = { 0 };
+		struct pn_checkpoint old;
+		struct pn_blob blob = { 0 };
+
+		assert_int_equal(pn_checkpoint_open(&files, path, &err), PN_OK);
+		pn_checkpoint_read(&files, &old, &blob, &err);
+		pn_blob_finish(&blob);
+		write_one(&files, n);
+		pn_checkpoint_close(&files);
+		assert_int_equal(read_one(path), n);
+	}
+	struct pn_checkpoint_files none = { 0 };
+	assert_int_equal(pn_checkpoint_open(&none, "/no/such/dir/x", &err), PN_ENOENT);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole_or_not_at_all),
-		cmocka_unit_test(an_absurd_size_is_not_allocated),
+		cmocka_unit_test(the_newest_whole_one_is_found),
+		cmocka_unit_test(writing_goes_on_after_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
