@@ -25,8 +25,8 @@
 
 const struct pn_param pn_tracker_param_table[] = {
 	F64(pixel_pm, "pm", 35.8, 1, 1000, "pixel size at the specimen"),
-	F64(lowpass_A, "A", 2.3, 0.5, 20,
-	    "nothing finer is used (1.15 once background spots are known)"),
+	F64(lowpass_A, "A", 1.1, 0.5, 20,
+	    "nothing finer is used (2.3 if graphene's spots are not taken out)"),
 	I64(box_px, "px", 160, 32, 1024, "side of the window around a particle"),
 	I64(particles_max, NULL, 4, 1, PN_TRACKS_MAX, "most particles followed at a time"),
 	F64(diameter_nm, "nm", 2.5, 0.2, 50, "expected size"),
@@ -105,7 +105,7 @@ struct scratch {
 	float *ratio, *smooth, *weight; /* [rows][cols]   */
 	float complex *small_wave;      /* [m][m/2+1]     */
 	float *small;                   /* [m][m]         */
-	float *energy, *blurred, *tmp;  /* [e][e], e = m/2 */
+	float *energy, *blurred, *tmp;  /* [e][e] */
 	double noise[RINGS_MAX];
 };
 
@@ -176,7 +176,8 @@ static void make_geometry(struct pn_tracker *t)
 	t->m = 32;
 	while (t->m < t->n && (long)t->m < 2 * t->half + 2)
 		t->m += 16;
-	t->e = t->m / 2;
+	/* cells of some 5 pixels: the blur of the map is several of them, and costs most */
+	t->e = t->m / (t->m < 96 ? 2 : 4);
 	t->diameter_px = fmin(t->params.diameter_nm * 10 / pixel_A, (double)t->n / 2);
 	t->slots = (size_t)t->params.particles_max + CANDIDATES;
 	t->tiles_y = tiles_along(t->ny, t->n);
@@ -554,7 +555,7 @@ static double make_weights(const struct pn_tracker *t, struct scratch *s, const 
  * there (0: no weights), and its relative s.d. */
 static double energy_map(const struct pn_tracker *t, struct scratch *s, double *relative_sd)
 {
-	size_t nh = t->n / 2 + 1, mh = t->m / 2 + 1, step = 2;
+	size_t nh = t->n / 2 + 1, mh = t->m / 2 + 1, step = t->m / t->e;
 	double sum2 = 0, sum4 = 0, cell = (double)t->n / (double)t->e;
 	double sigma = t->diameter_px / 5;
 
@@ -566,16 +567,19 @@ static double energy_map(const struct pn_tracker *t, struct scratch *s, double *
 
 		for (size_t col = 1; col + 1 < t->cols; col++) {
 			size_t at = row * t->cols + col;
-			double w2 = s->weight[at] * s->weight[at], noise = s->noise[t->ring[at]];
+			/* to the power 1 the map of a faint particle is less noisy, squared it
+			 * follows noise less where the particle is gone */
+			double w = s->weight[at] * sqrt(s->weight[at]);
+			double noise = s->noise[t->ring[at]];
 
-			if (w2 <= 0 || noise <= 0)
+			if (w <= 0 || noise <= 0)
 				continue;
-			dst[col - 1] = (float)(w2 / sqrt(noise)) * src[col - 1];
+			dst[col - 1] = (float)(w / sqrt(noise)) * src[col - 1];
 			/* C2R reads the column x = 0 in both halves */
 			if (col == 1)
 				s->small_wave[(t->m - (size_t)ky) * mh] = conjf(dst[0]);
-			sum2 += 2 * w2 * w2;
-			sum4 += w2 * w2 * w2 * w2;
+			sum2 += 2 * w * w;
+			sum4 += w * w * w * w;
 		}
 	}
 	if (!(sum2 > 0))
@@ -600,15 +604,21 @@ static double energy_map(const struct pn_tracker *t, struct scratch *s, double *
 	return sum2 / t->taper_mean2;
 }
 
-/* A cell is the mean of 2 x 2 samples, of which the first lies on the window's first pixel. */
+/* How far the middle of a cell is from its first sample, in cells. A cell is the mean of 2 x 2 or
+ * 4 x 4 samples, of which the first lies on the window's first pixel. */
+static double cell_middle(const struct pn_tracker *t)
+{
+	return 0.5 * (1 - (double)t->e / (double)t->m);
+}
+
 static double from_cell(const struct pn_tracker *t, double at)
 {
-	return (at + 0.25) * (double)t->n / (double)t->e;
+	return (at + cell_middle(t)) * (double)t->n / (double)t->e;
 }
 
 static double to_cell(const struct pn_tracker *t, double at, long origin)
 {
-	return (at - (double)origin) * (double)t->e / (double)t->n - 0.25;
+	return (at - (double)origin) * (double)t->e / (double)t->n - cell_middle(t);
 }
 
 /* Mean of the map outside a circle. */
