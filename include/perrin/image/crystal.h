@@ -141,4 +141,7 @@ void pn_crystal_size(struct pn_crystal *plan, const float *crop, struct pn_cryst
  */
 double pn_crystal_noise_peak(const struct pn_crystal *plan);
 
+/** pn_crystal_window - rows and columns of the part of the crop that is transformed. */
+void pn_crystal_window(const struct pn_crystal *plan, size_t *ny, size_t *nx);
+
 #endif

@@ -362,6 +362,12 @@ void pn_crystal_destroy(struct pn_crystal *plan)
 	free(plan);
 }
 
+void pn_crystal_window(const struct pn_crystal *plan, size_t *ny, size_t *nx)
+{
+	*ny = plan->wy;
+	*nx = plan->wx;
+}
+
 double pn_crystal_noise_peak(const struct pn_crystal *plan)
 {
 	return plan->noise_peak;
