@@ -10,8 +10,8 @@
  *	reader               pin = chunk -> look at the generation -> read.
  *
  * The last two are Dekker's pattern: with sequentially consistent stores and loads either the
- *writer sees the pin or the reader sees that the generation is gone. Fences are not used, since the
- *thread sanitizer does not understand them.
+ * writer sees the pin or the reader sees that the generation is gone. Fences are not used, since the
+ * thread sanitizer does not understand them.
  */
 #include "log_internal.h"
 

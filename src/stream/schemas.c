@@ -3,7 +3,7 @@
  * schemas.c - the tables of the five message types, and the rules that tie their fields together.
  *
  * What one field may hold by itself stands in its row. What fields must say together is checked by
- *the type's payload_bytes, which the encoder and the decoder both call:
+ * the type's payload_bytes, which the encoder and the decoder both call:
  *
  *	frames    offset_ns has count values, starts with 0 and never falls
  *	crops     spots_per_A has pairs

@@ -89,7 +89,7 @@ void pn_crystal_destroy(struct pn_crystal *plan);
  * the fringes along g: 0.2 of the diameter for a sphere.
  *
  * The result's spacing_pm is 100 / |g| of the strongest peak, or of the mean |g| of all peaks
- *within 0.028 / A of it, each counted with its power over noise: two {111} are better than one.
+ * within 0.028 / A of it, each counted with its power over noise: two {111} are better than one.
  *
  * A background spot is a plane wave all over the crop: its amplitude is measured where the window
  * is not, and the wave is taken off the window's spectrum; a peak of the particle at the same place
@@ -126,8 +126,8 @@ void pn_crystal_execute(struct pn_crystal *plan, const float *crop,
  *                noise_peak or the likelihood has no maximum inside these radii.
  *
  * Thread: as execute. Allocates: nothing. Cost: as two executes. Error on frames of the twin (2.2
- *nm): 4.8 % rms, -0.3 % in the mean without noise, as a crystal is no sphere; 6 to 8 % rms on raw
- *ones.
+ * nm): 4.8 % rms, -0.3 % in the mean without noise, as a crystal is no sphere; 6 to 8 % rms on raw
+ * ones.
  */
 void pn_crystal_size(struct pn_crystal *plan, const float *crop, struct pn_crystal_result *out);
 

@@ -79,7 +79,7 @@ void pn_gauss_blur(float *dst, const float *src, float *scratch, size_t ny, size
  *
  *	dst(p) = sum_q s(p - q) r(src(p) - src(q)) src(q) / sum_q s r,
  *	s = exp(-|p - q|^2 / 2 sigma_px^2), |dy|, |dx| <= ceil(2 sigma_px);  r = exp(-v^2 / 2
- *sigma_v^2)
+ * sigma_v^2)
  *
  * Neighbours outside the image do not count. The exponential of the range term is
  * (1 - z/256)^256, within 0.002 of exp(-z); pn_bilateral_reference is the same sum in double.

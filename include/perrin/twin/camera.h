@@ -40,7 +40,7 @@ struct pn_camera_scratch;
  *	detection		n  = Poisson(dqe0 dose pixel^2 I1), independent pixels
  *	blur of signal + noise	n1 = F^-1[ NTF F[n] ]
  *	readout			counts = gain (n1 / dqe0 + readout_e N(0,1)) + offset, rounded to
- *the nearest integer for integer types, cut to the range
+ * the nearest integer for integer types, cut to the range
  *
  *	V(q)   = exp(-2 (pi s q)^2),	s = vibration_A: mechanics, and the magnetic noise of warm
  *		 metal (Uhlemann et al., Phys. Rev. Lett. 111, 046101 (2013))

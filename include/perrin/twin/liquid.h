@@ -28,7 +28,7 @@ struct pn_liquid;
  *
  * Graphene: projected potential of the honeycomb (a = 2.46 A, C-C 1.42 A) as a Fourier series up to
  * 2/3 of the Nyquist frequency, Kirkland's factors, in-plane B = 0.3 A2; spots at 2.13 A and 1.23
- *A. Layers have random sideways shifts and do not move.
+ * A. Layers have random sideways shifts and do not move.
  *
  * Water: a Gaussian random phase with the power of randomly turned molecules at 1 g/cm3,
  *
@@ -38,8 +38,8 @@ struct pn_liquid;
  *
  * (Debye's formula; S is a sketch of the measured structure factor: S(0) = 0.06 from the
  * compressibility, first peak at 2 pi q = 2 / A.) It is held as eight periodic pieces of four
- *sizes; a frame takes three at random, shifted and mirrored. Molecules move far during an exposure
- *of milliseconds, which washes the contrast out: water_contrast scales the phase (1: a frozen
+ * sizes; a frame takes three at random, shifted and mirrored. Molecules move far during an exposure
+ * of milliseconds, which washes the contrast out: water_contrast scales the phase (1: a frozen
  * configuration, the worst case). Water scatters as a thin phase object in the plane of the
  * particle.
  *

@@ -56,7 +56,7 @@ extern const struct pn_param pn_specimen_param_table[]; /* rows of struct pn_spe
  *	cuboctahedron        n shells around one atom      (10n^3+15n^2+11n+3)/3: 13 55 147 309 561
  *	octahedron           m atoms along an edge         m(2m^2+1)/3:           6 19 44 85 146 344
  *	truncated octahedron octahedron of edge m without the m/3 (rounded down) outer layers of
- *each vertex, the most regular cut  38 79 116 201 314 405 586; for m = 3n-2 it is the regular one
+ * each vertex, the most regular cut  38 79 116 201 314 405 586; for m = 3n-2 it is the regular one
  *16n^3-33n^2+24n-6:     38 201 586 1289
  *
  * Then, each from random numbers of its own: vacancies (exactly round(fraction * sites) atoms are
