@@ -94,6 +94,24 @@ static void print_class(const char *name, const struct pn_score_class *class)
 	       pn_text_fixed(b, class->mean_peak, 2));
 }
 
+static void print_centre(const char *what, const struct pn_score_centre *centre)
+{
+	char a[PN_TEXT_SHORT], b[PN_TEXT_SHORT];
+
+	if (centre->count)
+		printf("%s rms %s px, median %s px\n", what, pn_text_fixed(a, centre->rms_px, 2),
+		       pn_text_fixed(b, centre->median_px, 2));
+}
+
+static void centre_json(struct pn_json *json, const char *key, const struct pn_score_centre *centre)
+{
+	pn_json_object(json, key);
+	pn_json_u64(json, "count", centre->count);
+	pn_json_f64(json, "rms_px", centre->rms_px);
+	pn_json_f64(json, "median_px", centre->median_px);
+	pn_json_end(json);
+}
+
 static void print_text(const struct pn_scores *s, const struct pn_score_limits *limits)
 {
 	char a[PN_TEXT_SHORT], b[PN_TEXT_SHORT], c[PN_TEXT_SHORT];
@@ -101,8 +119,9 @@ static void print_text(const struct pn_scores *s, const struct pn_score_limits *
 	printf("truth        %" PRIu64 " particles on %" PRIu64 " frames\n", s->truths, s->frames);
 	printf("found        %" PRIu64 " (%s), %" PRIu64 " crops further than %g px from any\n",
 	       s->found, percent(a, part(s->found, s->truths), 2), s->stray, limits->within_px);
-	printf("centre       rms %s px, median %s px\n", pn_text_fixed(a, s->centre_rms_px, 2),
-	       pn_text_fixed(b, s->centre_median_px, 2));
+	print_centre("centre       of crops:  ", &s->centre);
+	print_centre("             by lattice:", &s->lattice);
+	print_centre("             high only: ", &s->high);
 	printf("spacing      %" PRIu64 " high frames: rms %s, mean %s, %s within 1 %%\n",
 	       s->spacing.count, percent(a, s->spacing.rms, 2), percent(b, s->spacing.mean, 2),
 	       percent(c, s->spacing.within_1_percent, 1));
@@ -149,8 +168,9 @@ static void print_json(const struct pn_scores *s, const struct pn_score_limits *
 	pn_json_u64(&json, "crops_stray", s->stray);
 	pn_json_u64(&json, "found", s->found);
 	pn_json_f64(&json, "found_rate", part(s->found, s->truths));
-	pn_json_f64(&json, "centre_rms_px", s->centre_rms_px);
-	pn_json_f64(&json, "centre_median_px", s->centre_median_px);
+	centre_json(&json, "centre", &s->centre);
+	centre_json(&json, "centre_lattice", &s->lattice);
+	centre_json(&json, "centre_high", &s->high);
 	pn_json_u64(&json, "crystals", s->crystals);
 	pn_json_u64(&json, "crystals_stray", s->crystals_stray);
 	errors_json(&json, "spacing", &s->spacing);

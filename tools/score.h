@@ -63,11 +63,19 @@ struct pn_score_class {
 	double mean_peak;
 };
 
+/** Distances to the truth. */
+struct pn_score_centre {
+	uint64_t count;
+	double rms_px, median_px; /* NaN: none */
+};
+
 struct pn_scores {
 	uint64_t frames, truths; /* frames with a truth; particles on them */
 	uint64_t crops, found;   /* crops seen; truths that have one */
 	uint64_t stray;          /* crops far from any particle */
-	double centre_rms_px, centre_median_px;
+	struct pn_score_centre centre;      /* of the crops */
+	struct pn_score_centre lattice;     /* of the records of crystal */
+	struct pn_score_centre high;        /* of those where class is high */
 	uint64_t crystals, crystals_stray;
 	struct pn_score_errors spacing, diameter; /* where class is high */
 	struct pn_score_class aligned, tilted;    /* tilt below the one limit; above the other */

@@ -104,14 +104,37 @@ static struct pn_score_truth *match(const struct pn_score_truths *truths,
 
 /* ---- figures ------------------------------------------------------------------------------- */
 
-static int score_centres(struct pn_scores *s, struct pn_score_truths *truths,
-			 const struct pn_score_seens *crops, double within_px, struct pn_error *err)
+/* Of those that have a truth near enough; @only_high: and whose class is high. */
+static int measure_centres(struct pn_score_centre *centre, const struct pn_score_truths *truths,
+			   const struct pn_score_seens *seens, int only_high, double within_px,
+			   struct pn_error *err)
 {
-	double *errors = malloc((crops->count + 1) * sizeof *errors), squares = 0;
+	double *errors = malloc((seens->count + 1) * sizeof *errors), squares = 0;
 	size_t count = 0;
 
 	if (!errors)
-		return pn_error_set(err, PN_ENOMEM, "no memory for %zu crops", crops->count);
+		return pn_error_set(err, PN_ENOMEM, "no memory for %zu places", seens->count);
+	for (size_t i = 0; i < seens->count; i++) {
+		const struct pn_score_seen *seen = &seens->item[i];
+		struct pn_score_truth *truth = match(truths, seen, within_px);
+
+		if (!truth || (only_high && !seen->high))
+			continue;
+		errors[count] = distance_px(truth, seen);
+		squares += errors[count] * errors[count];
+		count++;
+	}
+	qsort(errors, count, sizeof *errors, by_value);
+	centre->count = count;
+	centre->rms_px = count ? sqrt(squares / (double)count) : (double)NAN;
+	centre->median_px = count ? (errors[(count - 1) / 2] + errors[count / 2]) / 2 : (double)NAN;
+	free(errors);
+	return PN_OK;
+}
+
+static void count_found(struct pn_scores *s, struct pn_score_truths *truths,
+			const struct pn_score_seens *crops, double within_px)
+{
 	s->crops = crops->count;
 	for (size_t i = 0; i < crops->count; i++) {
 		struct pn_score_truth *truth = match(truths, &crops->item[i], within_px);
@@ -122,16 +145,7 @@ static int score_centres(struct pn_scores *s, struct pn_score_truths *truths,
 		}
 		s->found += !truth->found;
 		truth->found = 1;
-		errors[count] = distance_px(truth, &crops->item[i]);
-		squares += errors[count] * errors[count];
-		count++;
 	}
-	qsort(errors, count, sizeof *errors, by_value);
-	s->centre_rms_px = count ? sqrt(squares / (double)count) : (double)NAN;
-	s->centre_median_px =
-		count ? (errors[(count - 1) / 2] + errors[count / 2]) / 2 : (double)NAN;
-	free(errors);
-	return PN_OK;
 }
 
 /* Sums in mean and rms until errors_end makes figures of them. */
@@ -250,6 +264,11 @@ int pn_score(struct pn_scores *scores, struct pn_score_truths *truths,
 	*scores = (struct pn_scores){ .truths = truths->count };
 	for (size_t i = 0; i < truths->count; i++)
 		scores->frames += !i || truths->item[i].frame != truths->item[i - 1].frame;
-	int rc = score_centres(scores, truths, crops, limits->within_px, err);
+	count_found(scores, truths, crops, limits->within_px);
+	int rc = measure_centres(&scores->centre, truths, crops, 0, limits->within_px, err);
+	if (!rc)
+		rc = measure_centres(&scores->lattice, truths, crystals, 0, limits->within_px, err);
+	if (!rc)
+		rc = measure_centres(&scores->high, truths, crystals, 1, limits->within_px, err);
 	return rc ? rc : score_crystals(scores, truths, crystals, limits, err);
 }

@@ -6,6 +6,7 @@
  * lowpass_A to 0). Per crop: one real FFT and, in aligned frames, a few small ones for the size.
  */
 #include "perrin/host/stage.h"
+#include "perrin/image/center.h"
 #include "perrin/image/crystal.h"
 #include "perrin/image/twoclass.h"
 
@@ -23,6 +24,7 @@ struct particle {
 	uint64_t id, last_frame;
 	int used;
 	struct pn_two_class class;
+	struct pn_center center;
 };
 
 struct crystal {
@@ -146,6 +148,24 @@ static void describe(const struct pn_crops_head *crop, const struct pn_crystal_r
 	};
 }
 
+/* What the head can hold. */
+static double place(double px)
+{
+	return fmax(-PLACE_PX_MAX, fmin(PLACE_PX_MAX, px));
+}
+
+/* The tracker's centre, corrected by where the lattice is seen. */
+static void correct_center(struct pn_center *center, struct pn_crystal_head *head, double pixel_pm)
+{
+	double pixel_A = pixel_pm / 100;
+	double lattice_A[2] = { (head->lattice_x_px - head->x_px) * pixel_A,
+				(head->lattice_y_px - head->y_px) * pixel_A };
+
+	pn_center_update(center, head->frame, isnan(lattice_A[0]) ? NULL : lattice_A, head->peak);
+	head->x_px = place(head->x_px + center->offset_A[0] / pixel_A);
+	head->y_px = place(head->y_px + center->offset_A[1] / pixel_A);
+}
+
 static int crystal_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 {
 	struct crystal *s = self;
@@ -170,6 +190,7 @@ static int crystal_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 	/* on a copy first: without room to emit nothing may have changed */
 	struct particle *particle = find_particle(s, crop.particle);
 	struct pn_two_class class = particle->class;
+	struct pn_center center = particle->center;
 	double mean = 0;
 	int high = pn_two_class_add(&class, result.peak, &mean) == PN_CLASS_HIGH;
 
@@ -178,6 +199,7 @@ static int crystal_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 	if (high)
 		pn_crystal_size(s->plan, s->image, &result);
 	describe(&crop, &result, &head);
+	correct_center(&center, &head, crop.pixel_pm);
 	head.class = high;
 	head.threshold = fmax(class.threshold, pn_crystal_noise_peak(s->plan));
 	head.peak_mean = mean;
@@ -185,6 +207,7 @@ static int crystal_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 	if (rc)
 		return rc;
 	particle->class = class;
+	particle->center = center;
 	particle->last_frame = crop.frame;
 	pn_done(ctx, 1);
 	return PN_OK;

@@ -76,9 +76,19 @@ static void centres_are_matched_by_place(void **state)
 	assert_int_equal(s.truths, 4);
 	assert_int_equal(s.found, 3);
 	assert_int_equal(s.stray, 2);
-	NEAR(s.centre_rms_px, sqrt((25.0 + 1 + 4 + 9) / 4));
-	NEAR(s.centre_median_px, 2.5);
+	NEAR(s.centre.rms_px, sqrt((25.0 + 1 + 4 + 9) / 4));
+	NEAR(s.centre.median_px, 2.5);
 	assert_true(isnan(s.spacing.rms) && isnan(s.auc) && isnan(s.aligned.mean_peak));
+	assert_int_equal(s.centre.count, 4);
+	assert_int_equal(s.lattice.count, 0);
+
+	/* the same as records of crystal, one of them high */
+	crop[1].high = 1;
+	assert_int_equal(pn_score(&s, &truths, &none, &crops, &limits, &err), PN_OK);
+	NEAR(s.lattice.rms_px, sqrt((25.0 + 1 + 4 + 9) / 4));
+	assert_int_equal(s.high.count, 1);
+	NEAR(s.high.rms_px, 1);
+	assert_true(isnan(s.centre.rms_px));
 }
 
 static void classes_and_errors(void **state)

@@ -92,7 +92,7 @@ extern const char *const pn_track_words[]; /* "new", "found" */
 /** crystal: how crystalline one particle is on one frame. No payload. */
 struct pn_crystal_head {
 	uint64_t frame, particle;
-	double x_px, y_px;         /* as in crops                                            */
+	double x_px, y_px;         /* centre: that of crops, corrected by the lattice        */
 	double peak;               /* maximum FFT peak intensity over its local background   */
 	int class;                 /* pn_class_words                                         */
 	double spacing_pm;         /* of the strongest peak; nullable                        */
