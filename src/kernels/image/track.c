@@ -5,6 +5,7 @@
 #include "perrin/math/fft.h"
 #include "statistics.h"
 
+#include <float.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -381,30 +382,79 @@ static struct span inside(const struct pn_tracker *t, long oy, long ox)
 	return s;
 }
 
+enum { LANES = 16 }; /* partial sums side by side: the order of adding is stated, and fast */
+
+/* Sums over one row, with weights: of the finite pixels, of their weights; least and most of them. */
+struct row_sums {
+	float sum[LANES], weight[LANES], lo[LANES], hi[LANES];
+};
+
+static void add_pixel(struct row_sums *r, int lane, float pixel, float taper)
+{
+	int ok = fabsf(pixel) <= FLT_MAX; /* false for NaN */
+	float v = ok ? pixel : 0, w = ok ? taper : 0;
+
+	r->sum[lane] += v * w;
+	r->weight[lane] += w;
+	r->lo[lane] = ok && v < r->lo[lane] ? v : r->lo[lane];
+	r->hi[lane] = ok && v > r->hi[lane] ? v : r->hi[lane];
+}
+
+static void sum_row(struct row_sums *r, const float *restrict row, const float *restrict taper,
+		    long count)
+{
+	long x = 0;
+
+	for (; x + LANES <= count; x += LANES)
+		for (int lane = 0; lane < LANES; lane++)
+			add_pixel(r, lane, row[x + lane], taper[x + lane]);
+	for (int lane = 0; x < count; x++, lane++)
+		add_pixel(r, lane, row[x], taper[x]);
+}
+
 /* Mean of the finite pixels of the window that are in the frame; 0 if they do not vary. */
 static int window_mean(const struct pn_tracker *t, const float *frame, long oy, long ox,
 		       struct span s, float *mean)
 {
 	double sum = 0, weight = 0;
 	float lo = INFINITY, hi = -INFINITY;
+	struct row_sums rows;
 
+	for (int lane = 0; lane < LANES; lane++) {
+		rows.lo[lane] = INFINITY;
+		rows.hi[lane] = -INFINITY;
+	}
 	for (long y = s.y0; y < s.y1; y++) {
 		const float *row = frame + (size_t)(oy + y) * t->nx + ox;
+
+		memset(rows.sum, 0, sizeof rows.sum);
+		memset(rows.weight, 0, sizeof rows.weight);
+		sum_row(&rows, row + s.x0, t->taper + s.x0, s.x1 - s.x0);
 		float row_sum = 0, row_weight = 0;
-
-		for (long x = s.x0; x < s.x1; x++) {
-			float ok = isfinite(row[x]), v = ok > 0 ? row[x] : 0, w = ok * t->taper[x];
-
-			row_sum += v * w;
-			row_weight += w;
-			lo = ok > 0 && v < lo ? v : lo;
-			hi = ok > 0 && v > hi ? v : hi;
+		for (int lane = 0; lane < LANES; lane++) {
+			row_sum += rows.sum[lane];
+			row_weight += rows.weight[lane];
 		}
 		sum += (double)row_sum * t->taper[y];
 		weight += (double)row_weight * t->taper[y];
 	}
+	for (int lane = 0; lane < LANES; lane++) {
+		lo = rows.lo[lane] < lo ? rows.lo[lane] : lo;
+		hi = rows.hi[lane] > hi ? rows.hi[lane] : hi;
+	}
 	*mean = weight > 0 ? (float)(sum / weight) : 0;
 	return hi > lo && isfinite(*mean);
+}
+
+/* dst = (row - mean) taper scale; 0 where a pixel is not finite. */
+static void taper_row(float *restrict dst, const float *restrict row, const float *restrict taper,
+		      float mean, float scale, long count)
+{
+	for (long x = 0; x < count; x++) {
+		float v = fabsf(row[x]) <= FLT_MAX ? row[x] - mean : 0;
+
+		dst[x] = v * (scale * taper[x]);
+	}
 }
 
 static int transform(const struct pn_tracker *t, struct scratch *s, const float *frame, long oy,
@@ -419,10 +469,9 @@ static int transform(const struct pn_tracker *t, struct scratch *s, const float 
 		memset(s->window, 0, sizeof *s->window * t->n * t->n);
 	for (long y = in.y0; y < in.y1; y++) {
 		const float *row = frame + (size_t)(oy + y) * t->nx + ox;
-		float *dst = s->window + (size_t)y * t->n;
 
-		for (long x = in.x0; x < in.x1; x++)
-			dst[x] = isfinite(row[x]) ? (row[x] - mean) * t->taper[y] * t->taper[x] : 0;
+		taper_row(s->window + (size_t)y * t->n + in.x0, row + in.x0, t->taper + in.x0, mean,
+			  t->taper[y], in.x1 - in.x0);
 	}
 	pn_fft_execute(t->forward, s->window, s->wave);
 	return 1;
@@ -457,11 +506,14 @@ static int take_noise(const struct pn_tracker *t, struct scratch *s, double *low
 		memset(sum, 0, sizeof *sum * t->rings);
 		memset(count, 0, sizeof *count * t->rings);
 		for (size_t row = 0; row < t->rows; row++) {
-			for (size_t at = row * t->cols + 1; at < (row + 1) * t->cols; at++) {
-				float keep = s->ratio[at] <= limit[t->ring[at]];
+			const float *restrict ratio = s->ratio + row * t->cols;
+			const uint16_t *restrict ring = t->ring + row * t->cols;
 
-				sum[t->ring[at]] += keep * s->ratio[at];
-				count[t->ring[at]] += keep;
+			for (size_t x = 1; x < t->cols; x++) {
+				float value = ratio[x], keep = value <= limit[ring[x]];
+
+				sum[ring[x]] += keep * value;
+				count[ring[x]] += keep;
 			}
 		}
 		for (size_t r = 0; r < t->rings; r++)
@@ -503,8 +555,11 @@ static int spectrum(const struct pn_tracker *t, struct scratch *s, const float *
 		return 0;
 	for (size_t r = 0; r < t->rings; r++)
 		inverse[r] = s->noise[r] > 0 ? (float)(1 / s->noise[r]) : 0;
+	float *restrict ratio = s->ratio;
+	const uint16_t *restrict ring = t->ring;
+
 	for (size_t i = 0; i < t->bins; i++)
-		s->ratio[i] *= inverse[t->ring[i]];
+		ratio[i] *= inverse[ring[i]];
 	/* the origin holds the mean, its neighbours must not */
 	size_t origin = (size_t)t->half * t->cols + 1;
 
