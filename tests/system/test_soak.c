@@ -136,7 +136,7 @@ static unsigned kill_stages(const char *session, pid_t host)
 		assert_int_equal(waitid(P_PID, (id_t)host, &gone, WEXITED | WNOHANG | WNOWAIT), 0);
 		if (gone.si_pid)
 			break;
-		pn_sleep_ns((10 + (int64_t)pn_rng_below(&rng, 150)) * PN_NS_PER_MS);
+		pn_sleep_ns((5 + (int64_t)pn_rng_below(&rng, 90)) * PN_NS_PER_MS);
 		if (!page && pn_metrics_open(&page, session, NULL))
 			continue;
 		int pid = page->stages[pn_rng_below(&rng, page->stage_count)].pid;
