@@ -231,6 +231,7 @@ int pn_run_watch(struct pn_run *run, int64_t timeout_ns)
 		atomic_fetch_add(&run->metrics->stop, 1);
 	now_ns = pn_now_ns();
 	if (now_ns >= run->progress_due_ns) {
+		pn_metrics_publish(run->metrics);
 		if (run->config->progress)
 			run->config->progress(run->config->progress_arg, run->metrics);
 		run->progress_due_ns = now_ns + PROGRESS_NS;
@@ -513,6 +514,7 @@ static int run_graph(struct pn_run *run, struct pn_error *err)
 		return pn_error_set(err, rc, "cannot start the stages");
 	run->metrics->end_ns = pn_now_ns();
 	run->metrics->ended = 1;
+	pn_metrics_publish(run->metrics);
 	if (run->config->progress)
 		run->config->progress(run->config->progress_arg, run->metrics);
 	release_space(run->config->session);
@@ -558,7 +560,7 @@ int pn_run(const struct pn_run_config *config, struct pn_error *err)
 	remove_link_base(&run);
 	for (unsigned i = 0; i < config->graph->stream_count; i++)
 		pn_window_destroy(run.windows[i]);
-	pn_metrics_close(run.metrics);
+	pn_metrics_destroy(run.metrics);
 	pn_fft_use_wisdom(NULL, NULL);
 	return rc;
 }

@@ -43,17 +43,20 @@ int pn_metrics_create(struct pn_metrics **page, const char *session, const struc
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return pn_error_errno(err, errno, "%s", path);
-	/* blocks are taken now: a full disk must not become a SIGBUS later */
+	/* blocks are taken now: a full disk must not keep the last numbers back */
 	int errnum = posix_fallocate(fd, 0, sizeof **page);
 	if (errnum) {
 		close(fd);
 		return pn_error_errno(err, errnum, "%s: %zu bytes", path, sizeof **page);
 	}
-	struct pn_metrics *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct pn_metrics *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	errnum = errno;
-	close(fd);
-	if (m == MAP_FAILED)
-		return pn_error_errno(err, errnum, "%s: cannot map", path);
+	if (m == MAP_FAILED) {
+		close(fd);
+		return pn_error_errno(err, errnum, "metrics: %zu bytes", sizeof *m);
+	}
+	m->file = fd;
 	snprintf(m->graph, sizeof m->graph, "%s", graph->name);
 	m->stage_count = graph->stage_count;
 	for (unsigned i = 0; i < graph->stage_count; i++)
@@ -63,8 +66,24 @@ int pn_metrics_create(struct pn_metrics **page, const char *session, const struc
 	m->host_pid = getpid();
 	m->version = METRICS_VERSION;
 	m->magic = METRICS_MAGIC;
+	pn_metrics_publish(m);
 	*page = m;
 	return PN_OK;
+}
+
+void pn_metrics_publish(const struct pn_metrics *page)
+{
+	/* a reader may see half of one copy and half of the next: each number by itself is whole */
+	if (pwrite(page->file, page, sizeof *page, 0) < 0)
+		return; /* the next copy is due in a moment */
+}
+
+void pn_metrics_destroy(struct pn_metrics *page)
+{
+	if (!page)
+		return;
+	close(page->file);
+	munmap(page, sizeof *page);
 }
 
 int pn_metrics_open(const struct pn_metrics **page, const char *session, struct pn_error *err)

@@ -74,6 +74,7 @@ static int start(struct pn_run *run, struct child *children, unsigned stage)
 	children[stage].pid = pid;
 	metrics->pid = pid;
 	metrics->state = PN_STAGE_RUNNING;
+	pn_metrics_publish(run->metrics);
 	return PN_OK;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The whole liquid-cell graph in one thread, with a seeded scheduler, a virtual clock and faults: slow
- * consumers, stages killed and restarted at any step, emissions that find no room, a source that repeats
- * itself, a host that loses its memory with the last record torn. Whatever happens, the streams that
+ * consumers, stages killed and restarted at any step, emissions that find no room, messages that come
+ * again after a restart, a host that loses its memory with the last record torn. Whatever happens, the streams that
  * come out are those of an undisturbed run, and every frame is accounted for.
  *
  * One scenario: PERRIN_SIM_SEED=n. More of them: PERRIN_SIM_COUNT=n.
@@ -272,7 +272,7 @@ static void sim_close(struct sim *sim, struct pn_log_check *checks)
 		if (pn_log_verify(dir, &checks[i], &err))
 			fail_msg("%s", err.text);
 	}
-	pn_metrics_close(sim->metrics);
+	pn_metrics_destroy(sim->metrics);
 	pn_graph_destroy(sim->graph);
 }
 

@@ -196,7 +196,7 @@ static int one_session(struct small *s, double *rate, struct pn_error *err)
 		rc = one_run(s, rate, err);
 	pn_window_destroy(s->window);
 	s->window = NULL;
-	pn_metrics_close(s->metrics);
+	pn_metrics_destroy(s->metrics);
 	bench_remove(s->session);
 	return rc;
 }

@@ -2,8 +2,10 @@
 /*
  * perrin/host/metrics.h - what every stage tells for free: counts, queue, lag, latency, last error.
  *
- * One page of shared memory per session, the file SESSION/metrics: each stage's process writes its
- * own part, the host and `perrin top` read. It outlives any process.
+ * One page of shared memory per run: each stage's process writes its own part, the host reads, and
+ * copies it to the file SESSION/metrics ten times a second for `perrin top` and others. The page itself
+ * is not the file: a store into a mapped file may wait for the file system's journal, and no stage is
+ * to wait for that.
  */
 #ifndef PERRIN_HOST_METRICS_H
 #define PERRIN_HOST_METRICS_H
@@ -68,12 +70,20 @@ struct pn_metrics {
 	_Atomic int ended;                    /* 1: the host has finished                         */
 	_Atomic int64_t start_ns, end_ns;     /* CLOCK_MONOTONIC                                  */
 	int64_t start_wall_ns;
+	int file;                             /* the host's descriptor of SESSION/metrics         */
 	struct pn_stage_metrics stages[PN_STAGES_MAX];
 };
 
-/** pn_metrics_create - the page of a new session; unmapped by pn_metrics_close. */
+/** pn_metrics_create - the page of a new session, shared with processes forked later, and its file;
+ * pn_metrics_destroy unmaps and closes. */
 int pn_metrics_create(struct pn_metrics **page, const char *session, const struct pn_graph *graph,
 		      struct pn_error *err);
+void pn_metrics_destroy(struct pn_metrics *page); /* NULL is fine */
+
+/** pn_metrics_publish - copy the page to its file. Called by the host alone; a full disk is no error:
+ * the file's blocks are there from the start. */
+void pn_metrics_publish(const struct pn_metrics *page);
+
 /** pn_metrics_open - map the page of a session to read; PN_ENOENT, PN_EFORMAT, PN_EVERSION. */
 int pn_metrics_open(const struct pn_metrics **page, const char *session, struct pn_error *err);
 void pn_metrics_close(const struct pn_metrics *page);
