@@ -85,7 +85,7 @@ int pn_link_pump(struct pn_link_server *server, struct pn_error *err);
  * Edge-triggered: pump before polling it. */
 int pn_link_server_fd(const struct pn_link_server *server);
 
-/** pn_link_stop - stop serving; what was said last has 500 ms to leave. NULL is fine. */
+/** pn_link_stop - stop serving; what was said last has 5 s to leave. NULL is fine. */
 void pn_link_stop(struct pn_link_server *server);
 
 /* ---- consumer's side ----------------------------------------------------------------------- */
