@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define LINGER_MS    5000/* a sender's last messages may take this long to leave              */
+#define LINGER_MS    5000 /* a sender's last messages may take this long to leave             */
 #define BIND_WAIT_MS 500 /* libzmq closes a listener some time after its socket is closed     */
 #define ENDPOINT_MAX 256
 #define PATH_BYTES   sizeof(((struct sockaddr_un *)0)->sun_path)
