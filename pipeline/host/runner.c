@@ -22,6 +22,7 @@ struct input {
 	int held, ended;
 	uint64_t next;     /* first record not taken yet */
 	uint64_t passed;   /* records that a link of policy `freshest` left out before msg */
+	const struct pn_stage_metrics *producer;
 };
 
 struct output {
@@ -182,6 +183,8 @@ static int open_output(struct pn_runner *r, unsigned port, uint64_t next, struct
 	int rc = pn_log_open(&out->writer, &log, &recovery, err);
 	if (rc)
 		return rc;
+	if (recovery.bytes_cut) /* nothing goes without a word */
+		pn_metrics_error(r->metrics, recovery.text);
 	/* a link that skips gives other messages the second time: what comes now is new */
 	if (next == FROM_THE_END)
 		next = pn_log_count(out->writer);
@@ -191,6 +194,18 @@ static int open_output(struct pn_runner *r, unsigned port, uint64_t next, struct
 	if (!rc)
 		rc = pn_link_published(out->server, pn_log_count(out->writer), 0, err);
 	return rc;
+}
+
+static const struct pn_stage_metrics *producer_of(const struct pn_runner *r, unsigned stream)
+{
+	const struct pn_graph *graph = r->config.graph;
+
+	for (unsigned i = 0; i < graph->stage_count; i++)
+		for (unsigned port = 0; port < PN_PORTS_MAX; port++)
+			if (graph->stages[i].outputs[port] == (int)stream)
+				return &r->config.metrics->stages[i];
+	pn_assert(!"a stream has a writer");
+	return NULL;
 }
 
 static int open_input(struct pn_runner *r, unsigned port, uint64_t next, struct pn_error *err)
@@ -209,6 +224,7 @@ static int open_input(struct pn_runner *r, unsigned port, uint64_t next, struct 
 		.slot = wire->slot,
 	};
 	r->inputs[port].next = next;
+	r->inputs[port].producer = producer_of(r, wire->stream);
 	return pn_link_open(&r->inputs[port].link, &config, err);
 }
 
@@ -452,26 +468,14 @@ static int service(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
 	return r->source ? acknowledge(r, err) : PN_OK;
 }
 
-/* A producer that has given up will publish no more, and cannot say so itself. */
-static int producer_failed(const struct pn_runner *r, unsigned stream)
-{
-	const struct pn_graph *graph = r->config.graph;
-
-	for (unsigned i = 0; i < graph->stage_count; i++)
-		for (unsigned port = 0; port < PN_PORTS_MAX; port++)
-			if (graph->stages[i].outputs[port] == (int)stream)
-				return atomic_load(&r->config.metrics->stages[i].state) ==
-				       PN_STAGE_FAILED;
-	return 0;
-}
-
 /* The next message of one input into its place, or the news that it has ended. */
 static int pull(struct pn_runner *r, unsigned port, int64_t timeout_ns, struct pn_error *err)
 {
 	struct input *in = &r->inputs[port];
 	uint64_t skipped = 0;
-	/* asked first: what it published before it failed is still to be taken */
-	int failed = producer_failed(r, r->stage->inputs[port].stream);
+	/* A producer that has given up will publish no more, and cannot say so itself. Asked first: what
+	 * it published before is still to be taken. */
+	int failed = atomic_load(&in->producer->state) == PN_STAGE_FAILED;
 	int rc = pn_link_pull(in->link, timeout_ns, &in->msg, &skipped, err);
 
 	if (rc == PN_EEND || (rc == PN_EAGAIN && failed)) {
