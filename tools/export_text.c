@@ -3,7 +3,7 @@
 #include "export.h"
 #include "perrin/base/json.h"
 #include "perrin/format/csv.h"
-#include "perrin/twin/scattering.h"
+#include "perrin/base/element.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* perrin/twin/scattering.h - elements: symbols, electron scattering factors, fcc lattices. */
+/* perrin/twin/scattering.h - electron scattering factors of the elements. */
 #ifndef PERRIN_TWIN_SCATTERING_H
 #define PERRIN_TWIN_SCATTERING_H
-
-#define PN_ELEMENT_Z_MAX 103 /* the tables hold z = 1..103, H to Lr */
-
-/** pn_element_of_symbol - atomic number of "Pt"; 0 if it is no symbol (case matters; NULL is 0). */
-int pn_element_of_symbol(const char *symbol);
-
-/** pn_element_symbol - "Pt" for 78; NULL outside 1..103. Static storage. */
-const char *pn_element_symbol(int z);
 
 /**
  * pn_scattering_kirkland - electron scattering factor of the neutral free atom, first Born
@@ -52,14 +44,5 @@ double pn_scattering_lobato(int z, double q_per_A);
  * Source: Kirkland (2010), appendix C, eq. C.20.
  */
 double pn_potential_projected_kirkland(int z, double r_A);
-
-/**
- * pn_lattice_constant_A - edge of the cubic cell of an fcc metal at room temperature, in A: Ni, Cu,
- * Rh, Pd, Ag, Ir, Pt, Au, Al, Pb. 0 = unknown or not fcc.
- *
- * These are bulk figures; a nanocrystal may differ (3.912 A was measured for Pt particles in
- * liquid, 3.9242 A is the bulk).
- */
-double pn_lattice_constant_A(int z);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "perrin/math/fft.h"
 #include "perrin/twin/electron.h"
+#include "perrin/base/element.h"
 #include "perrin/twin/scattering.h"
 #include "phase.h"
 

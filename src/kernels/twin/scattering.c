@@ -5,45 +5,9 @@
 #include "scattering_table.h"
 
 #include <math.h>
-#include <string.h>
 
 static const double bohr_A = 0.529177;
 static const double e_V_A = 14.3996; /* e / (4 pi eps0); both figures as Kirkland (2010) has them */
-
-/*
- * Edge of the cubic cell, A. Winter, WebElements (University of Sheffield), pages "crystal
- * structures", from X-ray data near room temperature.
- */
-static const struct {
-	int z;
-	double a_A;
-} fcc[] = {
-	{ 13, 4.0495 }, { 28, 3.524 }, { 29, 3.6149 }, { 45, 3.803 },  { 46, 3.8907 },
-	{ 47, 4.0853 }, { 77, 3.839 }, { 78, 3.9242 }, { 79, 4.0782 }, { 82, 4.9508 },
-};
-
-int pn_element_of_symbol(const char *symbol)
-{
-	if (!symbol || !*symbol)
-		return 0;
-	for (int z = 1; z <= PN_ELEMENT_Z_MAX; z++)
-		if (!strcmp(symbol, pn_element_symbols[z]))
-			return z;
-	return 0;
-}
-
-const char *pn_element_symbol(int z)
-{
-	return z >= 1 && z <= PN_ELEMENT_Z_MAX ? pn_element_symbols[z] : NULL;
-}
-
-double pn_lattice_constant_A(int z)
-{
-	for (size_t i = 0; i < PN_COUNT(fcc); i++)
-		if (fcc[i].z == z)
-			return fcc[i].a_A;
-	return 0;
-}
 
 double pn_scattering_kirkland(int z, double q_per_A)
 {

@@ -11,17 +11,6 @@
 #include "scattering_table.h"
 
 /* clang-format off */
-const char pn_element_symbols[PN_ELEMENT_Z_MAX + 1][4] = {
-	"", "H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si",
-	"P", "S", "Cl", "Ar", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni",
-	"Cu", "Zn", "Ga", "Ge", "As", "Se", "Br", "Kr", "Rb", "Sr", "Y", "Zr", "Nb", "Mo",
-	"Tc", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn", "Sb", "Te", "I", "Xe", "Cs", "Ba",
-	"La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb",
-	"Lu", "Hf", "Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Po",
-	"At", "Rn", "Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu", "Am", "Cm", "Bk", "Cf",
-	"Es", "Fm", "Md", "No", "Lr",
-};
-
 /* a1 b1 a2 b2 a3 b3 / c1 d1 c2 d2 c3 d3 */
 const double pn_kirkland_figures[PN_ELEMENT_Z_MAX + 1][12] = {
 	{ 0 },

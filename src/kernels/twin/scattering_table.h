@@ -3,9 +3,8 @@
 #ifndef PERRIN_TWIN_SCATTERING_TABLE_H
 #define PERRIN_TWIN_SCATTERING_TABLE_H
 
-#include "perrin/twin/scattering.h"
+#include "perrin/base/element.h"
 
-extern const char pn_element_symbols[PN_ELEMENT_Z_MAX + 1][4];
 extern const double pn_kirkland_figures[PN_ELEMENT_Z_MAX + 1][12]; /* (a b)x3, (c d)x3 */
 extern const double pn_lobato_figures[PN_ELEMENT_Z_MAX + 1][10];   /* (a b)x5          */
 

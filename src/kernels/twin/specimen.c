@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "perrin/twin/specimen.h"
 
-#include "perrin/twin/scattering.h"
+#include "perrin/base/element.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The scattering factors are the published ones, obey the theory, and give the potential used. */
+#include "perrin/base/element.h"
 #include "perrin/twin/scattering.h"
 
 #include "testkit.h"
@@ -10,24 +11,6 @@
 
 static const double bohr_A = 0.529177;
 static const double sigma_V_A2 = 2 * M_PI * 0.529177 * 14.3996; /* 47.878 V A^2 */
-
-static void symbols_and_numbers_agree(void **state)
-{
-	(void)state;
-	assert_int_equal(pn_element_of_symbol("H"), 1);
-	assert_int_equal(pn_element_of_symbol("C"), 6);
-	assert_int_equal(pn_element_of_symbol("Pt"), 78);
-	assert_int_equal(pn_element_of_symbol("Lr"), 103);
-	assert_int_equal(pn_element_of_symbol("pt"), 0);
-	assert_int_equal(pn_element_of_symbol("Ptx"), 0);
-	assert_int_equal(pn_element_of_symbol(""), 0);
-	assert_int_equal(pn_element_of_symbol(NULL), 0);
-	assert_null(pn_element_symbol(0));
-	assert_null(pn_element_symbol(-1));
-	assert_null(pn_element_symbol(104));
-	for (int z = 1; z <= PN_ELEMENT_Z_MAX; z++)
-		assert_int_equal(pn_element_of_symbol(pn_element_symbol(z)), z);
-}
 
 /*
  * Exact: f_x = (1 + (pi a0 q)^2)^-2 and the Mott-Bethe relation f_e = (Z - f_x)/(2 pi^2 a0 q^2).
@@ -189,20 +172,9 @@ static void potential_is_the_transform_of_the_factor(void **state)
 	assert_true(isinf(pn_potential_projected_kirkland(6, 0)));
 }
 
-static void lattices_are_of_the_metals(void **state)
-{
-	(void)state;
-	/* nearest-neighbour distance of Pt 2.775 A, of Au 2.884 A (Kittel, Solid State Physics) */
-	assert_true(fabs(pn_lattice_constant_A(78) / sqrt(2) - 2.775) < 0.005);
-	assert_true(fabs(pn_lattice_constant_A(79) / sqrt(2) - 2.884) < 0.005);
-	assert_true(pn_lattice_constant_A(6) == 0);
-	assert_true(pn_lattice_constant_A(-5) == 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(symbols_and_numbers_agree),
 		cmocka_unit_test(hydrogen_is_the_closed_form),
 		cmocka_unit_test(forward_scattering_is_the_tabulated_one),
 		cmocka_unit_test(nucleus_alone_scatters_far_out),
@@ -210,7 +182,6 @@ int main(void)
 		cmocka_unit_test(kirkland_figures_are_the_reference_data),
 		cmocka_unit_test(lobato_figures_are_the_reference_data),
 		cmocka_unit_test(potential_is_the_transform_of_the_factor),
-		cmocka_unit_test(lattices_are_of_the_metals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

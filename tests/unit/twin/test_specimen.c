@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Specimens have the atoms that crystallography says, and chance is exact in number and seeded. */
-#include "perrin/twin/scattering.h"
+#include "perrin/base/element.h"
 #include "perrin/twin/specimen.h"
 
 #include "testkit.h"
