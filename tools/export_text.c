@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* export_text.c - heads as CSV and NDJSON, specimens as extended XYZ. */
 #include "export.h"
-#include "perrin/base/json.h"
-#include "perrin/format/csv.h"
 #include "perrin/base/element.h"
+#include "perrin/base/json.h"
+#include "perrin/base/number.h"
+#include "perrin/format/csv.h"
+#include "perrin/format/xyz.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -163,24 +165,38 @@ int pn_export_ndjson(struct pn_export *export, struct pn_error *err)
 
 /* ---- extended XYZ -------------------------------------------------------------------------- */
 
-static void write_atoms(FILE *file, const struct pn_specimen_head *head, const struct pn_msg *msg)
+/* The message as a model. X is written for an element that is not known. */
+static int model_of(struct pn_model **model, const struct pn_specimen_head *head,
+		    const struct pn_msg *msg, struct pn_error *err)
 {
 	const double(*atoms)[4] = msg->payload;
+	char particle[24], version[24], lattice_A[PN_NUMBER_TEXT_MAX], time_ns[24];
+	const char *const pairs[][2] = {
+		{ "particle", particle },
+		{ "version", version },
+		{ "lattice_A", lattice_A },
+		{ "time_ns", time_ns },
+	};
+	int rc = pn_model_create(model, head->atoms, err);
 
-	fprintf(file,
-		"%" PRIu64 "\nProperties=species:S:1:pos:R:3 pbc=\"F F F\" particle=%" PRIu64
-		" version=%" PRIu64 " lattice_A=%.9g time_ns=%" PRId64 "\n",
-		head->atoms, head->particle, head->version, head->lattice_A, msg->time_ns);
-	for (uint64_t i = 0; i < head->atoms; i++) {
-		int z = atoms[i][3] >= 1 && atoms[i][3] <= PN_ELEMENT_Z_MAX
-				? (int)lround(atoms[i][3])
-				: 0;
-		const char *symbol = pn_element_symbol(z);
-
-		/* X is what the format's readers take for an element not known */
-		fprintf(file, "%s %.6f %.6f %.6f\n", symbol ? symbol : "X", atoms[i][0],
-			atoms[i][1], atoms[i][2]);
+	snprintf(particle, sizeof particle, "%" PRIu64, head->particle);
+	snprintf(version, sizeof version, "%" PRIu64, head->version);
+	pn_number_write(lattice_A, head->lattice_A);
+	snprintf(time_ns, sizeof time_ns, "%" PRId64, msg->time_ns);
+	for (size_t i = 0; i < PN_COUNT(pairs) && !rc; i++)
+		rc = pn_model_add_pair(*model, pairs[i][0], pairs[i][1], err);
+	if (rc) {
+		pn_model_destroy(*model);
+		return rc;
 	}
+	(*model)->time_s = (double)msg->time_ns * 1e-9;
+	for (uint64_t i = 0; i < head->atoms; i++) {
+		double z = atoms[i][3];
+
+		memcpy((*model)->position_A[i], atoms[i], sizeof(*model)->position_A[i]);
+		(*model)->element[i] = z >= 1 && z <= PN_ELEMENT_Z_MAX ? (uint8_t)lround(z) : 0;
+	}
+	return PN_OK;
 }
 
 int pn_export_xyz(struct pn_export *export, struct pn_error *err)
@@ -194,7 +210,18 @@ int pn_export_xyz(struct pn_export *export, struct pn_error *err)
 	int rc = pn_export_file(export, &file, err);
 	if (rc)
 		return rc;
-	while (!(rc = pn_export_next(export, &msg, err)) && !ferror(file))
-		write_atoms(file, &export->facts.head.specimen, &msg);
+	while (!(rc = pn_export_next(export, &msg, err))) {
+		struct pn_model *model;
+
+		rc = model_of(&model, &export->facts.head.specimen, &msg, err);
+		if (rc)
+			break;
+		rc = pn_xyz_put(file, model, err);
+		pn_model_destroy(model);
+		if (rc) {
+			pn_error_wrap(err, "%s", export->out);
+			break;
+		}
+	}
 	return pn_export_close(export, file, rc, err);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "perrin/format/csv.h"
 
+#include "perrin/base/number.h"
+
 #include <errno.h>
 #include <float.h>
 #include <inttypes.h>
@@ -75,17 +77,10 @@ static int put_special(struct pn_csv *csv, double value)
 
 void pn_csv_f64(struct pn_csv *csv, double value)
 {
-	char text[40];
+	char text[PN_NUMBER_TEXT_MAX];
 
 	begin_cell(csv);
-	if (put_special(csv, value))
-		return;
-	/* every text of up to 15 digits survives a double, unless it is subnormal; 17 tell any */
-	for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, value);
-		if (strtod(text, NULL) == value)
-			break;
-	}
+	pn_number_write(text, value);
 	note(csv, fputs(text, csv->out) == EOF);
 }
 
