@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 static const struct bench_row *const benches[] = {
-	&bench_recording, &bench_hop,     &bench_small, &bench_crystal,
-	&bench_track,     &bench_latency, &bench_twin,  NULL,
+	&bench_recording, &bench_hop,  &bench_small, &bench_crystal, &bench_track,
+	&bench_latency,   &bench_twin, &bench_atoms, NULL,
 };
 
 struct bench_options {
