@@ -21,7 +21,7 @@ static const char *write_model(const char *name, size_t gone, double time_s, uin
 	const char *path = testkit_path(dir, name);
 	struct pn_specimen_params params;
 	struct pn_specimen *spec;
-	struct pn_model *model;
+	struct pn_model *model = NULL;
 	struct pn_error err = { 0 };
 
 	pn_params_default(pn_specimen_param_table, &params);

@@ -5,6 +5,7 @@
 #include "perrin/base/element.h"
 
 static const char *const surface_rules[] = { "mesh", "cn", NULL };
+static const char *const sro_forms[] = { "general", "ratio", NULL };
 static const char *const region_shapes[] = { "cuboctahedron", "truncated_octahedron", "nearest",
 					     NULL };
 
@@ -43,6 +44,8 @@ const struct pn_param pn_analysis_param_table[] = {
 	WHOLE("cn_full", "neighbours of an atom in the bulk", cn_full, 12, 1, 100),
 	NUMBER("s6_min", NULL, "a bond is crystalline if s6 is above this", s6_min, 0.8, -1, 1),
 	WHOLE("sro_shell", "neighbour shell m of the order parameter alpha_ij", sro_shell, 1, 1, 12),
+	CHOICE("sro_form", "alpha_ij as (p - C)/(delta - C), or as the ratio 1 - p/C",
+	       sro_form, sro_forms),
 	NUMBER("layer_A", "A", "thickness of the layers of the depth profiles", layer_A, 2, 0.05, 100),
 	CHOICE("regions", "the 8 + 6 regions follow the facets of this shape", regions, region_shapes),
 	TEXT("active", "ELEMENT", "whose surface atoms are active (default: Pt, else the first)",
@@ -90,6 +93,7 @@ int pn_analysis_options_of(struct pn_analysis_options *options,
 	options->s6_min = p->s6_min;
 	options->cn_full = (uint32_t)p->cn_full;
 	options->sro_shell = (int)p->sro_shell;
+	options->sro_form = (enum pn_sro_form)p->sro_form;
 	options->surface = (enum pn_surface_rule)p->surface;
 	options->facet_ratio = ratios[p->regions];
 	options->gcn.cn_full = (double)p->cn_full;

@@ -13,7 +13,7 @@ struct pn_analysis_params {
 	double cutoff_A, alpha_A, reference_A, layer_A, r_max_A, s6_min;
 	double ligand_weight, temperature_K, gcn_reference;
 	double slope_1_eV, intercept_1_eV, slope_2_eV, intercept_2_eV;
-	int surface, regions;
+	int surface, regions, sro_form;
 	int64_t sro_shell, cn_full, threads;
 	char active[PN_PARAM_TEXT_MAX], ligand[PN_PARAM_TEXT_MAX];
 };

@@ -199,6 +199,7 @@ static void sro_json(struct pn_json *json, const struct pn_analysis *a)
 		return;
 	pn_json_object(json, "short_range_order");
 	pn_json_i64(json, "shell_m", a->options.sro_shell);
+	pn_json_text(json, "form", a->options.sro_form == PN_SRO_RATIO ? "ratio" : "general");
 	pn_json_object(json, "all");
 	sro_members(json, &a->sro, 0);
 	pn_json_end(json);
@@ -224,6 +225,15 @@ static void sro_json(struct pn_json *json, const struct pn_analysis *a)
 		pn_json_array(json, pn_element_symbol(a->species.element[s]));
 		for (int k = 0; k < 13; k++)
 			pn_json_u64(json, NULL, a->own_kind_histogram[s][k]);
+		pn_json_end(json);
+	}
+	pn_json_end(json);
+	/* heterogeneous centres by the fraction of a species around them, bins of 1/20 */
+	pn_json_object(json, "fraction_around_heterogeneous");
+	for (size_t s = 0; s < a->species.count; s++) {
+		pn_json_array(json, pn_element_symbol(a->species.element[s]));
+		for (int k = 0; k < PN_MIXED_BINS; k++)
+			pn_json_u64(json, NULL, a->mixed_histogram[s][k]);
 		pn_json_end(json);
 	}
 	pn_json_end(json);

@@ -278,6 +278,40 @@ static void own_kind(struct page *page, size_t species)
 	page_reset(page);
 }
 
+static void around_mixed(struct page *page, size_t species)
+{
+	struct report_series *series = page_take(page, page->models * sizeof *series);
+	const char *symbol = pn_element_symbol(page->series->species.element[species]);
+
+	for (size_t m = 0; m < page->models; m++) {
+		double *x = page_take(page, (PN_MIXED_BINS + 1) * sizeof *x);
+		double *y = page_take(page, PN_MIXED_BINS * sizeof *y);
+
+		for (int k = 0; k <= PN_MIXED_BINS; k++)
+			x[k] = 100.0 * k / PN_MIXED_BINS;
+		for (int k = 0; k < PN_MIXED_BINS; k++)
+			y[k] = (double)page->analysis[m]->mixed_histogram[species][k];
+		series[m] = (struct report_series){ .name = page->label[m],
+						    .kind = REPORT_STEPS,
+						    .count = PN_MIXED_BINS,
+						    .x = x,
+						    .y = y };
+	}
+	report_plot(
+		page->report,
+		&(struct report_plot){
+			.title = page_text(page, "%s around heterogeneous centres", symbol),
+			.caption = page_text(page,
+					     "Atoms with neighbours of two species or more, "
+					     "within shell %d.",
+					     page->analysis[0]->options.sro_shell),
+			.x = { .title = page_text(page, "%s among the neighbours (%%)", symbol) },
+			.y = { .title = "Atoms" },
+			.series = series,
+			.series_count = page->models });
+	page_reset(page);
+}
+
 static void surface_composition(struct page *page)
 {
 	const struct pn_series *s = page->series;
@@ -349,6 +383,7 @@ static void mixed_species(struct page *page)
 		composition_plot(page, k, "%s by depth", "Depth (\u00c5)", 0);
 		composition_plot(page, k, "%s shell by shell", "Shell", 1);
 		own_kind(page, k);
+		around_mixed(page, k);
 	}
 	for (size_t i = 0; i < n && i < 3; i++)
 		for (size_t j = 0; j < n && j < 3; j++) {

@@ -14,6 +14,8 @@
 #include "perrin/atoms/sro.h"
 #include "perrin/atoms/surface.h"
 
+#define PN_MIXED_BINS 20
+
 /** Which atoms are the surface, where a quantity is of surface atoms only. */
 enum pn_surface_rule {
 	PN_SURFACE_MESH, /* corners of the alpha-shape mesh */
@@ -22,14 +24,15 @@ enum pn_surface_rule {
 
 /** Settings; start from pn_analysis_defaults. */
 struct pn_analysis_options {
-	double cutoff_A;        /* of neighbours; 0 = first minimum of g(r) */
-	double alpha_A;         /* radius of the probe of the mesh; 0 = first peak of g(r) */
-	double reference_A;     /* lattice constant without strain; 0 = that of the bulk metals */
-	double layer_A;         /* thickness of the layers of the depth profiles */
-	double facet_ratio;     /* d_100 / d_111 of the shape whose facets the regions follow */
-	double s6_min;          /* see struct pn_order_options */
-	uint32_t cn_full;       /* neighbours of an atom in the bulk */
-	int sro_shell;          /* neighbour shell m of alpha_ij: 1 (001) or 4 (000) */
+	double cutoff_A;    /* of neighbours; 0 = first minimum of g(r) */
+	double alpha_A;     /* radius of the probe of the mesh; 0 = first peak of g(r) */
+	double reference_A; /* lattice constant without strain; 0 = that of the bulk metals */
+	double layer_A;     /* thickness of the layers of the depth profiles */
+	double facet_ratio; /* d_100 / d_111 of the shape whose facets the regions follow */
+	double s6_min;      /* see struct pn_order_options */
+	uint32_t cn_full;   /* neighbours of an atom in the bulk */
+	int sro_shell;      /* neighbour shell m of alpha_ij: 1 (001) or 4 (000) */
+	enum pn_sro_form sro_form; /* general (000, 001) or ratio (003) */
 	uint8_t active_element; /* whose surface atoms are active; 0 = Pt, else the first species */
 	enum pn_surface_rule surface;
 	struct pn_gcn_params gcn;
@@ -81,6 +84,7 @@ enum pn_column_id {
 	PN_COL_CRYSTALLINE,
 	PN_COL_ORDER_CLASS,
 	PN_COL_GCN,
+	PN_COL_GCN_STRAINED,
 	PN_COL_ASGCN,
 	PN_COL_MASGCN,
 	PN_COL_LN_ACTIVITY,
@@ -188,6 +192,10 @@ struct pn_analysis {
 	/* [species][13]: atoms of each species with 12 neighbours by how many of them are of its
 	 * own kind, c = k/12 */
 	uint64_t (*own_kind_histogram)[13];
+	/* [species][PN_MIXED_BINS]: heterogeneous centres by the fraction of the species among
+	 * their neighbours within shell m; bin k holds k/bins <= c < (k + 1)/bins, the last one c =
+	 * 1 too */
+	uint64_t (*mixed_histogram)[PN_MIXED_BINS];
 };
 
 /**

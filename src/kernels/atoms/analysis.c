@@ -86,8 +86,9 @@ static int allocate(const struct job *job)
 	a->layer = malloc(n * sizeof *a->layer);
 	a->region = malloc(n * sizeof *a->region);
 	a->own_kind_histogram = calloc(s, sizeof *a->own_kind_histogram);
+	a->mixed_histogram = calloc(s, sizeof *a->mixed_histogram);
 	if (!a->column || !a->surface_atom || !a->shell || !a->layer || !a->region ||
-	    !a->own_kind_histogram)
+	    !a->own_kind_histogram || !a->mixed_histogram)
 		return pn_error_set(job->err, PN_ENOMEM, "no memory to analyse %zu atoms", n);
 	memcpy(a->column, pn_analysis_columns, PN_COL_FIXED * sizeof *a->column);
 	a->columns = PN_COL_FIXED + more;
@@ -202,6 +203,7 @@ void pn_analysis_free(struct pn_analysis *analysis)
 	free(a->layer);
 	free(a->region);
 	free(a->own_kind_histogram);
+	free(a->mixed_histogram);
 	pn_composition_free(&a->whole);
 	pn_composition_free(&a->by_shell);
 	pn_composition_free(&a->by_layer);

@@ -17,7 +17,12 @@ int pn_analysis_activity_of(struct job *job)
 						     : a->species.element[0];
 	struct pn_activity_summary summary;
 
+	struct pn_gcn_params plain = o->gcn;
+
+	plain.ligand_element = 0;
 	pn_gcn(column(job, PN_COL_GCN), &a->neighbors, o->gcn.cn_full, job->threads);
+	pn_gcn_alloy(column(job, PN_COL_GCN_STRAINED), &a->neighbors, job->atoms->element, NULL,
+		     strain, &plain, job->threads);
 	pn_gcn_alloy(column(job, PN_COL_ASGCN), &a->neighbors, job->atoms->element, NULL, strain,
 		     &o->gcn, job->threads);
 	pn_gcn_alloy(column(job, PN_COL_MASGCN), &a->neighbors, job->atoms->element,
@@ -109,21 +114,21 @@ static int order_parameters(struct job *job, const uint32_t *counts)
 	const uint8_t *element = job->atoms->element;
 	size_t n = a->atoms, s = a->species.count;
 	const double *c = a->whole.fraction;
+	enum pn_sro_form form = job->options->sro_form;
 	double *alpha = malloc(n * s * sizeof *alpha);
 	int rc = pn_sro_by_class(&a->sro, counts, element, &a->species, NULL, n, 1, c, 1,
-				 PN_SRO_POOLED, PN_SRO_GENERAL, job->err);
+				 PN_SRO_POOLED, form, job->err);
 
 	if (!rc)
 		rc = pn_sro_by_class(&a->sro_by_shell, counts, element, &a->species, a->shell, n,
-				     a->shells + 1, c, 1, PN_SRO_POOLED, PN_SRO_GENERAL, job->err);
+				     a->shells + 1, c, 1, PN_SRO_POOLED, form, job->err);
 	if (!rc)
 		rc = pn_sro_by_class(&a->sro_by_region, counts, element, &a->species, a->region, n,
-				     PN_REGIONS, c, 1, PN_SRO_POOLED, PN_SRO_GENERAL, job->err);
+				     PN_REGIONS, c, 1, PN_SRO_POOLED, form, job->err);
 	if (!rc && !alpha)
 		rc = pn_error_set(job->err, PN_ENOMEM, "no memory for %zu atoms", n);
 	if (!rc && s > 1) {
-		pn_sro_atoms(alpha, counts, element, &a->species, n, c, PN_SRO_GENERAL,
-			     job->threads);
+		pn_sro_atoms(alpha, counts, element, &a->species, n, c, form, job->threads);
 		for (size_t j = 0; j < s; j++) {
 			pn_local_concentration(a->column[PN_COL_FIXED + j].value, counts,
 					       &a->species, n, a->species.element[j]);
@@ -149,6 +154,10 @@ static int mixed_centers(struct job *job, uint32_t *counts)
 		a->figures.heterogeneous_atoms = (double)pn_heterogeneous_centers(
 			mask, NULL, counts, element, &a->species, a->atoms, NULL);
 		fill_u8(mixed, mask, a->atoms);
+		for (size_t s = 0; s < a->species.count; s++)
+			pn_concentration_histogram(a->mixed_histogram[s], PN_MIXED_BINS, counts,
+						   element, &a->species, a->atoms,
+						   a->species.element[s], 0, 0, mask);
 		rc = pn_shell_counts(counts, &a->neighbors, element, &a->species, 0,
 				     job->options->cutoff_A, job->threads, job->err);
 	}

@@ -57,8 +57,9 @@ const struct pn_column pn_analysis_columns[PN_COL_FIXED] = {
 	[PN_COL_ORDER_CLASS] = CLASS("order_class", "surface, icosahedral, fcc, hcp or disordered",
 				     order_name, PN_ORDER_CLASSES),
 	[PN_COL_GCN] = REAL("gcn", "", "generalised coordination number, sum of CN / 12"),
-	[PN_COL_ASGCN] = REAL("asgcn", "", "the same with ligand atoms weighted, and strain"),
-	[PN_COL_MASGCN] = REAL("masgcn", "", "the same, only ligands below the surface weighted"),
+	[PN_COL_GCN_STRAINED] = REAL("gcn_strained", "", "gcn / (1 + strain)"),
+	[PN_COL_ASGCN] = REAL("asgcn", "", "gcn_strained with ligand neighbours weighted"),
+	[PN_COL_MASGCN] = REAL("masgcn", "", "asgcn with only those ligands weighted that lie below the surface"),
 	[PN_COL_LN_ACTIVITY] = REAL("ln_activity", "", "ln(j / j_Pt(111)) of active surface atoms, "
 				    "from masgcn if there are ligands, else gcn"),
 	[PN_COL_DEPTH] = REAL("depth_A", "A", "distance to the surface mesh"),
