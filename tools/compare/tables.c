@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The CSV tables of a series. Long tables (one value a line) carry the change since the model
  * before. */
-#include "compare/compare.h"
+#include "compare/tables.h"
 
 #include "perrin/atoms/region.h"
 #include "perrin/base/element.h"
-#include "perrin/format/csv.h"
 
 #include <limits.h>
 #include <math.h>
@@ -14,23 +13,6 @@
 #include <string.h>
 
 /* ---- one model a line ---------------------------------------------------------------------- */
-
-static void number(struct pn_csv *csv, double value)
-{
-	if (isnan(value))
-		pn_csv_empty(csv);
-	else
-		pn_csv_f64(csv, value);
-}
-
-static int close_csv(struct pn_csv *csv, int rc, struct pn_error *err)
-{
-	if (rc) {
-		pn_csv_abandon(csv);
-		return rc;
-	}
-	return pn_csv_finish(csv, err);
-}
 
 static int write_models(const char *path, const struct compare_particle *p, struct pn_error *err)
 {
@@ -49,12 +31,12 @@ static int write_models(const char *path, const struct compare_particle *p, stru
 	for (size_t m = 0; !rc && m < p->count; m++) {
 		pn_csv_u64(csv, m + 1);
 		pn_csv_text(csv, p->model[m].name);
-		number(csv, p->time_s[m]);
+		table_number(csv, p->time_s[m]);
 		for (const struct pn_figure *row = pn_analysis_figures; row->name; row++)
-			number(csv, pn_figure_of(&p->series.analysis[m].figures, row));
+			table_number(csv, pn_figure_of(&p->series.analysis[m].figures, row));
 		rc = pn_csv_end_row(csv, err);
 	}
-	return close_csv(csv, rc, err);
+	return table_close(csv, rc, err);
 }
 
 /* ---- one value a line: classes of atoms ------------------------------------------------------ */
@@ -139,13 +121,13 @@ static int put(const struct long_row *row, double count, double value, double sd
 	       struct pn_error *err)
 {
 	pn_csv_u64(row->csv, row->model + 1);
-	number(row->csv, row->particle->time_s[row->model]);
+	table_number(row->csv, row->particle->time_s[row->model]);
 	pn_csv_text(row->csv, row->class_name);
 	pn_csv_text(row->csv, row->quantity);
-	number(row->csv, count);
-	number(row->csv, value);
-	number(row->csv, sd);
-	number(row->csv, value - before);
+	table_number(row->csv, count);
+	table_number(row->csv, value);
+	table_number(row->csv, sd);
+	table_number(row->csv, value - before);
 	return pn_csv_end_row(row->csv, err);
 }
 
@@ -262,169 +244,7 @@ static int write_classes(const char *path, const struct compare_particle *p,
 		if (!rc)
 			rc = put_columns(&row, table, err);
 	}
-	return close_csv(row.csv, rc, err);
-}
-
-/* ---- what became of the atoms --------------------------------------------------------------- */
-
-static int write_fates(const char *path, const struct compare_particle *p, struct pn_error *err)
-{
-	static const char *const names[] = { "step",  "from_s",       "to_s",
-					     "fate",  "atoms",        "cn_mean",
-					     "cn_sd", "depth_mean_A", "depth_sd_A" };
-	struct pn_csv *csv;
-	int rc = pn_csv_create(&csv, path, names, PN_COUNT(names), err);
-
-	if (rc)
-		return rc;
-	for (size_t k = 0; !rc && k + 1 < p->count; k++)
-		for (int fate = 0; !rc && fate < PN_FATES; fate++) {
-			const struct pn_series_step *step = &p->series.step[k];
-
-			pn_csv_u64(csv, k + 1);
-			number(csv, p->time_s[k]);
-			number(csv, p->time_s[k + 1]);
-			pn_csv_text(csv, pn_fate_name(fate));
-			pn_csv_u64(csv, step->pairing.fates[fate]);
-			number(csv, step->cn[fate].mean);
-			number(csv, step->cn[fate].deviation);
-			number(csv, step->depth_A[fate].mean);
-			number(csv, step->depth_A[fate].deviation);
-			rc = pn_csv_end_row(csv, err);
-		}
-	return close_csv(csv, rc, err);
-}
-
-/* Mean change of every per-atom number over the atoms that both models have. */
-static int write_changes(const char *path, const struct compare_particle *p, struct pn_error *err)
-{
-	static const char *const names[] = { "step",        "quantity",    "unit",
-					     "pairs",       "mean_before", "mean_after",
-					     "mean_change", "sd_change",   "se_change" };
-	struct pn_csv *csv;
-	int rc = pn_csv_create(&csv, path, names, PN_COUNT(names), err);
-
-	if (rc)
-		return rc;
-	for (size_t k = 0; !rc && k + 1 < p->count; k++) {
-		const struct pn_analysis *a = &p->series.analysis[k];
-		const struct pn_pairing *pairing = &p->series.step[k].pairing;
-
-		for (size_t c = 0; !rc && c < a->columns; c++) {
-			const double *u = a[0].column[c].value, *v = a[1].column[c].value;
-			double before = 0, after = 0, sum2 = 0;
-			size_t n = 0;
-
-			if (a->column[c].kind == PN_COLUMN_CLASS)
-				continue;
-			for (int pass = 0; pass < 2; pass++)
-				for (size_t i = 0; i < pairing->before; i++) {
-					uint32_t j = pairing->after_of_before[i];
-					double mean = n ? (after - before) / (double)n : 0;
-
-					if (j == PN_PAIR_NONE || isnan(u[i]) || isnan(v[j]))
-						continue;
-					if (pass) {
-						sum2 += pow(v[j] - u[i] - mean, 2);
-						continue;
-					}
-					before += u[i];
-					after += v[j];
-					n++;
-				}
-			double count = (double)n, sd = n > 1 ? sqrt(sum2 / (count - 1)) : NAN;
-
-			pn_csv_u64(csv, k + 1);
-			pn_csv_text(csv, a->column[c].name);
-			pn_csv_text(csv, a->column[c].unit);
-			pn_csv_u64(csv, n);
-			number(csv, n ? before / count : NAN);
-			number(csv, n ? after / count : NAN);
-			number(csv, n ? (after - before) / count : NAN);
-			number(csv, sd);
-			number(csv, n > 1 ? sd / sqrt(count) : NAN);
-			rc = pn_csv_end_row(csv, err);
-		}
-	}
-	return close_csv(csv, rc, err);
-}
-
-/* Names of the table of pairs: those of the atoms, then the changes. Caller frees all of it. */
-static const char **pair_names(const struct pn_analysis *a, unsigned *count, char (**texts)[32])
-{
-	static const char *const first[] = {
-		"id_before", "id_after", "fate",       "element_before", "element_after", "x_A",
-		"y_A",       "z_A",      "distance_A", "dx_A",           "dy_A",          "dz_A",
-	};
-	const char **names = malloc((PN_COUNT(first) + a->columns) * sizeof *names);
-
-	*texts = malloc(a->columns * sizeof **texts);
-	if (!names || !*texts) {
-		free(names);
-		return NULL;
-	}
-	memcpy(names, first, sizeof first);
-	*count = PN_COUNT(first);
-	for (size_t c = 0; c < a->columns; c++)
-		if (a->column[c].kind != PN_COLUMN_CLASS) {
-			snprintf((*texts)[c], sizeof **texts, "d_%s", a->column[c].name);
-			names[(*count)++] = (*texts)[c];
-		}
-	return names;
-}
-
-static int put_pair(struct pn_csv *csv, const struct compare_particle *p, size_t k, uint32_t i,
-		    uint32_t j, struct pn_error *err)
-{
-	const struct pn_series *s = &p->series;
-	const struct pn_pairing *pairing = &s->step[k].pairing;
-	int has_i = i != PN_PAIR_NONE, has_j = j != PN_PAIR_NONE;
-	const double *at = has_i ? s->atoms[k].position_A[i] : s->atoms[k + 1].position_A[j];
-
-	has_i ? pn_csv_u64(csv, i + 1) : pn_csv_empty(csv);
-	has_j ? pn_csv_u64(csv, j + 1) : pn_csv_empty(csv);
-	pn_csv_text(csv, pn_fate_name(has_i ? pairing->fate_before[i] : pairing->fate_after[j]));
-	pn_csv_text(csv, has_i ? pn_element_symbol(s->atoms[k].element[i]) : NULL);
-	pn_csv_text(csv, has_j ? pn_element_symbol(s->atoms[k + 1].element[j]) : NULL);
-	for (int x = 0; x < 3; x++)
-		pn_csv_f64(csv, at[x]);
-	number(csv, has_i ? pairing->distance_A[i] : NAN);
-	for (int x = 0; x < 3; x++)
-		number(csv, has_i ? pairing->displacement_A[i][x] : NAN);
-	for (size_t c = 0; c < s->analysis[k].columns; c++) {
-		const struct pn_column *u = &s->analysis[k].column[c];
-
-		if (u->kind != PN_COLUMN_CLASS)
-			number(csv, has_i && has_j
-					    ? s->analysis[k + 1].column[c].value[j] - u->value[i]
-					    : NAN);
-	}
-	return pn_csv_end_row(csv, err);
-}
-
-/* Every atom of both models: pairs and those that disappeared in the order of the earlier model,
- * then the new ones. */
-static int write_pairs(const char *path, const struct compare_particle *p, size_t k,
-		       struct pn_error *err)
-{
-	const struct pn_pairing *pairing = &p->series.step[k].pairing;
-	struct pn_csv *csv;
-	unsigned count = 0;
-	char(*texts)[32];
-	const char **names = pair_names(&p->series.analysis[k], &count, &texts);
-	int rc = names ? pn_csv_create(&csv, path, names, count, err)
-		       : pn_error_set(err, PN_ENOMEM, "no memory for the names of columns");
-
-	free(names);
-	free(texts);
-	if (rc)
-		return rc;
-	for (size_t i = 0; !rc && i < pairing->before; i++)
-		rc = put_pair(csv, p, k, (uint32_t)i, pairing->after_of_before[i], err);
-	for (size_t j = 0; !rc && j < pairing->after; j++)
-		if (pairing->before_of_after[j] == PN_PAIR_NONE)
-			rc = put_pair(csv, p, k, PN_PAIR_NONE, (uint32_t)j, err);
-	return close_csv(csv, rc, err);
+	return table_close(row.csv, rc, err);
 }
 
 /* ---- g(r) ---------------------------------------------------------------------------------- */
@@ -456,11 +276,11 @@ static int write_rdf(const char *path, const struct compare_particle *p, struct 
 		for (size_t m = 0; m < p->count; m++) {
 			const struct pn_rdf *rdf = &p->series.analysis[m].rdf;
 
-			number(csv, k < rdf->count ? rdf->g[k] : NAN);
+			table_number(csv, k < rdf->count ? rdf->g[k] : NAN);
 		}
 		rc = pn_csv_end_row(csv, err);
 	}
-	return close_csv(csv, rc, err);
+	return table_close(csv, rc, err);
 }
 
 /* -------------------------------------------------------------------------------------------- */
@@ -478,7 +298,7 @@ static int write_per_model(const char *dir, const struct compare_particle *p, st
 			rc = compare_path(path, sizeof path, err, dir, "pairs_%zu_%zu.csv", m + 1,
 					  m + 2);
 		if (!rc && m + 1 < p->count)
-			rc = write_pairs(path, p, m, err);
+			rc = table_pairs(path, p, m, err);
 	}
 	return rc;
 }
@@ -497,8 +317,8 @@ int compare_write_tables(const char *dir, const struct compare_particle *particl
 			     struct pn_error *err);
 	} files[] = {
 		{ "models.csv", write_models },
-		{ "fates.csv", write_fates },
-		{ "changes.csv", write_changes },
+		{ "fates.csv", table_fates },
+		{ "changes.csv", table_changes },
 		{ "rdf.csv", write_rdf },
 	};
 	char path[PATH_MAX];
