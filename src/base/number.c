@@ -6,6 +6,7 @@
 #include "perrin/base/number.h"
 
 #include <float.h>
+#include <locale.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -47,6 +48,28 @@ static const double power10_f64[SMALL_POWER_MAX + 1] = {
 	1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
 	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 };
+
+/*
+ * The C library's point is a comma where the program that uses this has chosen such a locale. glibc
+ * has the locale C at hand and makes no new one. leave_c takes what enter_c gave.
+ */
+struct locales {
+	locale_t c, before;
+};
+
+static struct locales enter_c(void)
+{
+	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+
+	return (struct locales){ c, uselocale(c) };
+}
+
+static void leave_c(struct locales locales)
+{
+	uselocale(locales.before);
+	if (locales.c)
+		freelocale(locales.c);
+}
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
@@ -144,11 +167,13 @@ size_t pn_number_write(char *text, double value)
 	}
 	/* every text of up to 15 digits survives a double, unless it is subnormal; 17 tell any */
 	int n = 0;
+	struct locales locales = enter_c();
 	for (int digits = magnitude < DBL_MIN ? 1 : DBL_DIG; digits <= 17; digits++) {
 		n = snprintf(text, PN_NUMBER_TEXT_MAX, "%.*g", digits, value);
 		if (strtod(text, NULL) == value)
 			break;
 	}
+	leave_c(locales);
 	return (size_t)n;
 }
 
@@ -182,7 +207,9 @@ static const char *read_slow(const char *text, const char *end, double *value)
 	for (size_t i = 0; i < n; i++)
 		copy[i] = text[i] == 'd' || text[i] == 'D' ? 'e' : text[i];
 	copy[n] = 0;
+	struct locales locales = enter_c();
 	double read = strtod(copy, NULL);
+	leave_c(locales);
 	if (!isfinite(read))
 		return NULL;
 	*value = read;

@@ -156,8 +156,9 @@ static void log_ticks(struct report_scale *scale, unsigned wanted)
 static void pad_log(struct report_scale *scale, const int fixed[2], const double pad[2])
 {
 	double low = log10(scale->min), high = log10(scale->max);
+	int one = high - low < 1e-6;
 
-	if (high - low < 1e-6) {
+	if (one) {
 		low -= fixed[0] ? 0 : 0.3;
 		high += fixed[1] && !fixed[0] ? 0 : 0.3;
 	} else {
@@ -167,7 +168,7 @@ static void pad_log(struct report_scale *scale, const int fixed[2], const double
 		high += fixed[1] ? 0 : pad[1] * range;
 	}
 	scale->min = fixed[0] ? scale->min : pow(10, low);
-	scale->max = fixed[1] ? scale->max : pow(10, high);
+	scale->max = fixed[1] && !(one && fixed[0]) ? scale->max : pow(10, high);
 }
 
 /* -------------------------------------------------------------------------------------------- */

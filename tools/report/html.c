@@ -56,11 +56,16 @@ void report_put_json(FILE *out, const char *json, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		unsigned char c = (unsigned char)json[i];
+		size_t length = utf8_length((const unsigned char *)json + i);
 
 		if (c == '<' || c == '>' || c == '&')
 			fprintf(out, "\\u%04x", c);
-		else
-			fputc(c, out);
+		else if (!length)
+			fputs("\xef\xbf\xbd", out);
+		else {
+			fwrite(json + i, 1, length, out);
+			i += length - 1;
+		}
 	}
 }
 

@@ -14,7 +14,8 @@ void report_put_text(FILE *out, const char *text);
 
 /**
  * report_put_json - finished JSON as the content of a script element: < > & become \u003c and so
- * on, so that no text ends the element. They stand in strings only.
+ * on, so that no text ends the element. They stand in strings only, as what is not UTF-8 does,
+ * which becomes U+FFFD.
  */
 void report_put_json(FILE *out, const char *json, size_t count);
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Scripts and styles stand in the page; whatever else it might ask for is refused. */
@@ -182,36 +183,40 @@ static void put_page(FILE *out, const struct report *report)
 
 static int write_failed(const char *fresh, const char *path, int number, struct pn_error *err)
 {
-	unlink(fresh);
+	if (fresh != path)
+		unlink(fresh);
 	return pn_error_errno(err, number, "%s: cannot write the report", path);
 }
 
 int report_write(struct report *report, const char *path, struct pn_error *err)
 {
-	char fresh[PATH_MAX];
+	char beside[PATH_MAX];
 	struct report_buffer *buffer;
+	struct stat st;
 
 	for (int i = 0; !report->error.code && (buffer = buffers(report, i)); i++)
 		if (fflush(buffer->out) || ferror(buffer->out))
 			pn_error_set(&report->error, PN_ENOMEM, "no memory for the report");
 	if (report->error.code)
 		return pn_error_set(err, report->error.code, "%s", report->error.text);
-	if (snprintf(fresh, sizeof fresh, "%s.%ld.new", path, (long)getpid()) >= sizeof fresh)
+	if (snprintf(beside, sizeof beside, "%s.%ld.new", path, (long)getpid()) >= sizeof beside)
 		return pn_error_set(err, PN_EARG, "path of %zu bytes and more is too long",
-				    sizeof fresh);
+				    sizeof beside);
+	/* a page that took the name of a device would remove it */
+	const char *fresh = stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? path : beside;
 	FILE *out = fopen(fresh, "we");
 
 	if (!out)
 		return pn_error_errno(err, errno, "%s: cannot write the report", path);
 	put_page(out, report);
 	/* on disk before it takes the name: the name never stands for half a page */
-	if (fflush(out) || fsync(fileno(out))) {
+	if (fflush(out) || (fsync(fileno(out)) && (fresh != path || errno != EINVAL))) {
 		int number = errno;
 
 		fclose(out);
 		return write_failed(fresh, path, number, err);
 	}
-	if (fclose(out) || rename(fresh, path))
+	if (fclose(out) || (fresh != path && rename(fresh, path)))
 		return write_failed(fresh, path, errno, err);
 	return PN_OK;
 }

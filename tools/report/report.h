@@ -206,8 +206,9 @@ void report_views(struct report *report, const struct report_views *views);
 /* -------------------------------------------------------------------------------------------- */
 
 /**
- * report_write - finish the page as a file. A file of that name is replaced at once or not at all.
- * The page may be added to and written again.
+ * report_write - finish the page as a file. A file of that name is replaced at once or not at all;
+ * what is there and no regular file (a device) is written in place. The page may be added to and
+ * written again.
  *
  * Errors: the first one of the page; PN_EIO, PN_ENOENT, PN_EPERM, PN_ENOSPC.
  */

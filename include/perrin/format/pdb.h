@@ -26,9 +26,10 @@
  * @models: [out] [frames] caller frees with pn_models_free; NULL on failure
  * @frames: [out] at least 1, each with an atom; 0 on failure
  *
- * Errors: PN_EFORMAT with path, line and the field: lines that end before column 54, fields that
- * are no finite number, no element, a MODEL or a file without atoms, NUL bytes. PN_EUNSUPPORTED for
- * what is no regular file; PN_ENOMEM; what the file system says.
+ * Errors: PN_EFORMAT with path, line and the field: atoms' lines that end before column 54, hold a
+ * tab, or are shifted so that x begins before its field or the symbol goes on beside 77-78; fields
+ * that are no finite number, no element, a MODEL or a file without atoms, NUL bytes.
+ * PN_EUNSUPPORTED for what is no regular file; PN_ENOMEM; what the file system says.
  *
  * Thread: reentrant. Cost: 1 us per atom.
  * Ref: wwPDB, Atomic Coordinate Entry Format Version 3.3, section 9.

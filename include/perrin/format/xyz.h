@@ -21,8 +21,10 @@
  *	Time        seconds
  *	comment     the comment
  *
- * All other pairs and words are kept as text in model.pairs. A plain frame has lines "symbol x y z"
- * in A; numbers behind, as many as the first atom has, become columns extra1, extra2, ...
+ * All other pairs and words are kept as text in model.pairs. Keys may be quoted; "key=" with a pair
+ * behind it has an empty value (ASE up to 3.22 takes that pair for the value). A plain frame has
+ * lines "symbol x y z" in A; numbers behind, as many as the first atom has, become columns extra1,
+ * extra2, ...
  *
  * Elements are symbols in any case ("PT" is Pt) or atomic numbers 1..103. Real columns may hold nan
  * and inf, coordinates may not. Logical values are T, F, True, False (in any case), 1 or 0. Numbers

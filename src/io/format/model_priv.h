@@ -44,11 +44,18 @@ struct model_pair {
 
 /** model_pair_next - the item at *p, which moves on; 1, 0 at the end, -1 a quote is not closed. */
 int model_pair_next(const char **p, const char *end, struct model_pair *pair);
+/** model_pair_is - whether the item is a pair of this key, which may stand in quotes. */
 int model_pair_is(const struct model_pair *pair, const char *key);
 /** model_pair_value - a copy without quotes, to be freed; NULL: no memory. */
 char *model_pair_value(const struct model_pair *pair);
-/** model_pair_keep - put the item behind model.pairs; -1: no memory. */
-int model_pair_keep(struct pn_model *model, const struct model_pair *pair);
+/** Bytes of model.pairs: in use without the NUL, and allocated. */
+struct model_pairs_size {
+	size_t used, room;
+};
+
+/** model_pair_keep - put the item behind model.pairs, whose @size grows; -1: no memory. */
+int model_pair_keep(struct pn_model *model, struct model_pairs_size *size,
+		    const struct model_pair *pair);
 /** model_quoted - "text" with its quotes and backslashes escaped, to be freed; NULL: no memory. */
 char *model_quoted(const char *text);
 

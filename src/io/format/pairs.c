@@ -52,6 +52,16 @@ static const char *skip_item(const char *p, const char *end, int is_key)
 	return p;
 }
 
+/* Programs write an empty value as nothing: in "note= pbc=..." a key comes next, not the value. */
+static int is_next_pair(const char *p, const char *end)
+{
+	const char *key = p;
+
+	while (p < end && !model_is_blank(*p) && !strchr("=\"'[]{}", *p))
+		p++;
+	return p > key && p < end && *p == '=';
+}
+
 int model_pair_next(const char **p, const char *end, struct model_pair *pair)
 {
 	const char *next;
@@ -69,6 +79,8 @@ int model_pair_next(const char **p, const char *end, struct model_pair *pair)
 		return 1;
 	}
 	pair->value = skip_blanks(next + 1, end);
+	if (pair->value > next + 1 && is_next_pair(pair->value, end))
+		pair->value = next + 1;
 	pair->value_end = skip_item(pair->value, end, 0);
 	if (!pair->value_end)
 		return -1;
@@ -78,10 +90,14 @@ int model_pair_next(const char **p, const char *end, struct model_pair *pair)
 
 int model_pair_is(const struct model_pair *pair, const char *key)
 {
+	const char *begin = pair->key, *end = pair->key_end;
 	size_t n = strlen(key);
 
-	return pair->value && (size_t)(pair->key_end - pair->key) == n &&
-	       memcmp(pair->key, key, n) == 0;
+	if (end - begin >= 2 && (*begin == '"' || *begin == '\'') && end[-1] == *begin) {
+		begin++;
+		end--;
+	}
+	return pair->value && (size_t)(end - begin) == n && memcmp(begin, key, n) == 0;
 }
 
 char *model_pair_value(const struct model_pair *pair)
@@ -123,18 +139,23 @@ char *model_quoted(const char *text)
 	return quoted;
 }
 
-int model_pair_keep(struct pn_model *model, const struct model_pair *pair)
+int model_pair_keep(struct pn_model *model, struct model_pairs_size *size,
+		    const struct model_pair *pair)
 {
-	size_t used = model->pairs ? strlen(model->pairs) : 0;
 	size_t key = (size_t)(pair->key_end - pair->key);
 	size_t value = pair->value ? (size_t)(pair->value_end - pair->value) : 0;
-	char *pairs = realloc(model->pairs, used + key + value + 5);
+	size_t room = size->used + key + value + 5;
 
-	if (!pairs)
-		return -1;
-	model->pairs = pairs;
-	pairs += used;
-	if (used)
+	if (room > size->room) {
+		room = room > 2 * size->room ? room : 2 * size->room;
+		char *more = realloc(model->pairs, room);
+		if (!more)
+			return -1;
+		model->pairs = more;
+		size->room = room;
+	}
+	char *pairs = model->pairs + size->used;
+	if (size->used)
 		*pairs++ = ' ';
 	memcpy(pairs, pair->key, key);
 	pairs += key;
@@ -144,6 +165,7 @@ int model_pair_keep(struct pn_model *model, const struct model_pair *pair)
 		pairs += value ? value : 2;
 	}
 	*pairs = 0;
+	size->used = (size_t)(pairs - model->pairs);
 	return 0;
 }
 
@@ -213,7 +235,9 @@ int pn_model_add_pair(struct pn_model *model, const char *key, const char *value
 		.value = value,
 		.value_end = value + strlen(value),
 	};
-	if (model_pair_keep(model, &pair) < 0)
+	size_t used = model->pairs ? strlen(model->pairs) : 0;
+	struct model_pairs_size size = { .used = used, .room = model->pairs ? used + 1 : 0 };
+	if (model_pair_keep(model, &size, &pair) < 0)
 		status = pn_error_set(err, PN_ENOMEM, "key %s: no memory", key);
 	free(quoted);
 	return status;

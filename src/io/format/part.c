@@ -10,6 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What somebody else has put under the temporary name, a link or a pipe, is not written through. */
+static FILE *open_part(const char *part)
+{
+	int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+		      0666);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (fd >= 0 && !file)
+		close(fd);
+	return file;
+}
+
 static int open_file(struct model_part *out, struct pn_error *err)
 {
 	struct stat st;
@@ -26,13 +38,13 @@ static int open_file(struct model_part *out, struct pn_error *err)
 		out->part = NULL;
 		return pn_error_set(err, PN_ENOMEM, "%s: no memory", out->path);
 	}
-	out->file = fopen(in_place ? out->path : out->part, "we");
+	out->file = in_place ? fopen(out->path, "we") : open_part(out->part);
 	if (out->file)
 		return PN_OK;
 	int errnum = errno;
 	free(out->part); /* not ours to remove */
 	out->part = NULL;
-	return pn_error_errno(err, errnum, "%s", out->path);
+	return pn_error_errno(err, errnum, "%s%s", out->path, in_place ? "" : ".part");
 }
 
 int model_part_open(struct model_part *out, const char *path, struct pn_error *err)

@@ -53,7 +53,10 @@ static int is_named(const struct record *record, const char *name)
 
 static enum kind kind_of(const struct record *record)
 {
-	if (is_named(record, "ATOM") || is_named(record, "HETATM"))
+	/* a serial number of seven digits leaves no blank behind the name */
+	if (is_named(record, "ATOM") || is_named(record, "HETATM") ||
+	    (record->length > 4 && memcmp(record->text, "ATOM", 4) == 0 &&
+	     isdigit((unsigned char)record->text[4])))
 		return KIND_ATOM;
 	if (is_named(record, "MODEL"))
 		return KIND_BEGIN;
@@ -149,6 +152,22 @@ static int element_of_name(const struct record *record)
 	return one ? one : two;
 }
 
+/* A letter of the symbol outside of its columns; 0 if there is none. One left of it may be the end
+ * of a segment's name, which begins in column 73.
+ */
+static size_t symbol_beyond(const struct record *record)
+{
+	const char *text = record->text;
+
+	if (record->length > 78 && !model_is_blank(text[77]) && isalpha((unsigned char)text[78]))
+		return 79;
+	if (record->length > 76 && !model_is_blank(text[76]) &&
+	    (record->length == 77 || model_is_blank(text[77])) &&
+	    isalpha((unsigned char)text[75]) && model_is_blank(text[74]))
+		return 76;
+	return 0;
+}
+
 static int read_element(const struct reader *reader, const struct record *record, uint8_t *element)
 {
 	char symbol[FIELD_MAX + 1], name[FIELD_MAX + 1];
@@ -157,6 +176,13 @@ static int read_element(const struct reader *reader, const struct record *record
 	get_field(symbol, record, 77, 78);
 	get_field(name, record, 13, 16);
 	if (*symbol && !isdigit((unsigned char)symbol[0]) && !isdigit((unsigned char)symbol[1])) {
+		size_t beyond = symbol_beyond(record);
+
+		if (beyond)
+			return wrong(reader,
+				     "the element in columns 77-78 goes on in column %zu, the "
+				     "line is shifted",
+				     beyond);
 		z = model_element(symbol, strlen(symbol));
 		if (!z)
 			return wrong(reader, "unknown element \"%s\" in columns 77-78", symbol);
@@ -177,17 +203,32 @@ static int read_element(const struct reader *reader, const struct record *record
 	return PN_OK;
 }
 
+/* Fields that stand elsewhere lose digits or a sign and are numbers still. */
+static int check_columns(const struct reader *reader, const struct record *record)
+{
+	const char *text = record->text;
+
+	if (record->length < 54)
+		return wrong(reader, "the atom's line ends at column %zu, its place is in 31-54",
+			     record->length);
+	const char *tab = memchr(text, '\t', record->length);
+	if (tab)
+		return wrong(reader, "a tab in column %td: fields are told by their columns",
+			     tab - text + 1);
+	if (!model_is_blank(text[29]) && !model_is_blank(text[30]))
+		return wrong(reader, "x, columns 31-38, begins in column 30 or before: \"%.9s\"",
+			     text + 29);
+	return PN_OK;
+}
+
 static int read_atom(struct reader *reader, const struct record *record, double *occupancy,
 		     double *factor)
 {
 	static const char *const axes[] = { "x", "y", "z" };
 	double *position = reader->model->position_A[reader->atom];
 	char field[FIELD_MAX + 1];
-	int status = PN_OK;
+	int status = check_columns(reader, record);
 
-	if (record->length < 54)
-		return wrong(reader, "the atom's line ends at column %zu, its place is in 31-54",
-			     record->length);
 	for (size_t i = 0; i < 3 && status == PN_OK; i++)
 		status = read_number(reader, record, axes[i], 31 + 8 * i, 38 + 8 * i, &position[i]);
 	if (status == PN_OK)

@@ -199,7 +199,8 @@ static int read_pair(struct xyz_frame *frame, const struct model_pair *pair)
 		free(value);
 		return status;
 	}
-	return model_pair_keep(&frame->head, pair) < 0 ? xyz_no_memory(frame) : PN_OK;
+	return model_pair_keep(&frame->head, &frame->pairs_size, pair) < 0 ? xyz_no_memory(frame)
+									   : PN_OK;
 }
 
 /* ---- the header ---------------------------------------------------------------------------- */

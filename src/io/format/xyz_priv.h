@@ -20,7 +20,8 @@ struct xyz_slot {
 struct xyz_frame {
 	struct model_cursor *at;
 	struct pn_error *err;
-	struct pn_model head; /* cell, periodic, time, comment, pairs; no arrays */
+	struct pn_model head;               /* cell, periodic, time, comment, pairs; no arrays */
+	struct model_pairs_size pairs_size; /* of head.pairs */
 	int has_properties, has_pbc, has_comment;
 	struct xyz_slot slots[PN_MODEL_COLUMNS_MAX + 2];
 	size_t slots_count;

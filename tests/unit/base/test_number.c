@@ -6,6 +6,7 @@
 #include "testkit.h"
 
 #include <float.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,12 +249,41 @@ static void words_that_are_numbers(void **state)
 	assert_true(value == 7);
 }
 
+/* Where the user's locale has a comma, files still have points; needs such a locale installed. */
+static void the_locale_does_not_matter(void **state)
+{
+	(void)state;
+	static const char *const commas[] = { "de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "fr_FR" };
+	static const double values[] = { 1.5, 1.5e-30, -2.25e200, 4.9e-324 };
+	char text[PN_NUMBER_TEXT_MAX];
+	double value;
+	size_t i = 0;
+
+	while (i < sizeof commas / sizeof *commas && !setlocale(LC_ALL, commas[i]))
+		i++;
+	if (i == sizeof commas / sizeof *commas)
+		skip();
+	for (i = 0; i < sizeof values / sizeof *values; i++) {
+		pn_number_write(text, values[i]);
+		assert_null(strchr(text, ','));
+		const char *end = pn_number_read(text, &value);
+		assert_true(end && !*end && same_bits(value, values[i]));
+	}
+	snprintf(text, sizeof text, "%.1f", 1.5);
+	assert_string_equal(text, "1,5"); /* the caller's locale is as before */
+	setlocale(LC_ALL, "C");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts_are_the_shortest),  cmocka_unit_test(texts_at_the_edges),
-		cmocka_unit_test(reads_as_strtod),         cmocka_unit_test(halves_go_to_even),
-		cmocka_unit_test(all_of_the_digits_count), cmocka_unit_test(words_that_are_numbers),
+		cmocka_unit_test(texts_are_the_shortest),
+		cmocka_unit_test(texts_at_the_edges),
+		cmocka_unit_test(reads_as_strtod),
+		cmocka_unit_test(halves_go_to_even),
+		cmocka_unit_test(all_of_the_digits_count),
+		cmocka_unit_test(words_that_are_numbers),
+		cmocka_unit_test(the_locale_does_not_matter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,6 +180,34 @@ static void what_is_wrong_is_told(void **state)
 	kit_refuses(testkit_path(testkit_tempdir(), "."), PN_EUNSUPPORTED, "read from");
 }
 
+/* Shifted by a column most lines are no numbers, some are: with a sign or a letter less. */
+static void shifted_lines_are_told(void **state)
+{
+	(void)state;
+	static const char place[] = "-119.259  26.881  27.702  1.00  0.79";
+	char line[128];
+
+	snprintf(line, sizeof line, "HETATM    1 PT    PT A   1   %s\n", place);
+	kit_refuses_text("a.pdb", line, "line 1: x, columns 31-38, begins in column 30");
+	snprintf(line, sizeof line, "HETATM    1 PT    PT A   1\t  %s\n", place);
+	kit_refuses_text("a.pdb", line, "line 1: a tab in column 27");
+	snprintf(line, sizeof line, "HETATM    1 XX    XX A   1    %s           PT\n", place);
+	kit_refuses_text("a.pdb", line, "columns 77-78 goes on in column 79");
+	for (int tail = 0; tail < 2; tail++) {
+		snprintf(line, sizeof line, "HETATM    1 XX    XX A   1    %s         Co%s\n",
+			 place, tail ? " 2+" : "");
+		kit_refuses_text("a.pdb", line, "columns 77-78 goes on in column 76");
+	}
+	/* a segment of four letters in front and a charge behind are the standard's */
+	snprintf(line, sizeof line, "HETATM    1 XX    XX A   1    %s      PROAC 1+\n", place);
+	assert_int_equal(element_of(line), 6);
+	snprintf(line, sizeof line, "HETATM    1 XX    XX A   1    %s      PROACO2+\n", place);
+	assert_int_equal(element_of(line), 27);
+	/* the serial number of atom 10^6 fills the field from column 5 on */
+	snprintf(line, sizeof line, "ATOM1000000 PT    PT A   1    %s\n", place);
+	assert_int_equal(element_of(line), 78);
+}
+
 /* The published maps of one Pt nanocrystal in liquid: what their text says at the ends. */
 static void the_published_maps(void **state)
 {
@@ -238,6 +266,7 @@ int main(void)
 		cmocka_unit_test(elements_by_symbol_or_name),
 		cmocka_unit_test(models_are_frames),
 		cmocka_unit_test(what_is_wrong_is_told),
+		cmocka_unit_test(shifted_lines_are_told),
 		cmocka_unit_test(the_published_maps),
 	};
 

@@ -6,6 +6,7 @@
 #include "model_kit.h"
 
 #include <sys/resource.h>
+#include <time.h>
 
 static void plain_files(void **state)
 {
@@ -72,6 +73,23 @@ static void extended_files(void **state)
 	assert_string_equal(pn_model_find_column(model, "tag")->text[2],
 			    "long-word-of-thirty-one-bytes-x");
 	assert_true(isnan(pn_model_find_column(model, "q6")->values[1]));
+	kit_free(&kit);
+	/* an empty value, as ASE writes it, takes nothing from the pair behind it */
+	kit = kit_text("empty.xyz",
+		       "1\nLattice=\"1 0 0 0 1 0 0 0 1\" Properties=species:S:1:pos:R:3"
+		       " note= a=b Time=\t3 none= pbc=\"T T F\"\nPt 1 2 3\n");
+	assert_true(kit.models->periodic[1] && !kit.models->periodic[2]);
+	assert_true(kit.models->time_s == 3);
+	assert_string_equal(kit.models->pairs, "note=\"\" a=b none=\"\"");
+	kit_free(&kit);
+	/* keys may be quoted; as a plain file this would be a hydrogen at 2 3 78 */
+	kit = kit_text("quoted.xyz", "1\n\"Properties\"=pos:R:3:species:I:1 'Time'=2 \"a\"=3\n"
+				     "1 2 3 78\n");
+	assert_int_equal(kit.models->element[0], 78);
+	assert_true(kit.models->position_A[0][2] == 3 && kit.models->time_s == 2);
+	assert_string_equal(kit.models->pairs, "\"a\"=3");
+	assert_int_equal(pn_model_pair(kit.models, "a", value, sizeof value), PN_OK);
+	assert_string_equal(value, "3");
 	kit_free(&kit);
 	kit = kit_text("pbc.xyz", "1\nLattice=\"1 0 0 0 1 0 0 0 1\" pbc=\"T F 1\"\nH 0 0 0\n");
 	assert_true(kit.models->periodic[0] && !kit.models->periodic[1] && kit.models->periodic[2]);
@@ -224,6 +242,25 @@ static void announcements_are_not_believed(void **state)
 	kit_refuses(kit_file("wide.xyz", text), PN_EUNSUPPORTED, "more than 258 columns");
 }
 
+/* Twice the pairs take twice the time, not four times: a search for the end takes many seconds. */
+static void many_pairs_cost_no_more_each(void **state)
+{
+	(void)state;
+	const size_t pairs = 300000;
+	char *text = malloc(64 + 4 * pairs), *p = text;
+	clock_t start = clock();
+
+	p += sprintf(p, "1\n" HEAD);
+	for (size_t i = 0; i < pairs; i++)
+		p = stpcpy(p, " k=1");
+	strcpy(p, "\nPt 1 2 3\n");
+	struct kit_models kit = kit_text("pairs.xyz", text);
+	assert_true((double)(clock() - start) < 2.0 * CLOCKS_PER_SEC);
+	assert_int_equal(strlen(kit.models->pairs), 4 * pairs - 1);
+	kit_free(&kit);
+	free(text);
+}
+
 /* ---- real files ---------------------------------------------------------------------------- */
 
 /* The published models, each against what a plain sscanf of its lines says. */
@@ -277,6 +314,7 @@ int main(void)
 		cmocka_unit_test(line_ends_of_all_kinds),
 		cmocka_unit_test(what_is_wrong_is_told),
 		cmocka_unit_test(announcements_are_not_believed),
+		cmocka_unit_test(many_pairs_cost_no_more_each),
 		cmocka_unit_test(the_published_models),
 	};
 

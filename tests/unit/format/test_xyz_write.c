@@ -6,6 +6,8 @@
 #include "perrin/base/rng.h"
 
 #include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define HEAD "Properties=species:S:1:pos:R:3"
 
@@ -258,6 +260,36 @@ static void files_are_whole_or_not_there(void **state)
 	pn_model_destroy(broken);
 }
 
+/* A link under the temporary name would lead the writer to a file that nobody named. */
+static void links_are_not_written_through(void **state)
+{
+	(void)state;
+	const char *dir = testkit_tempdir(), *path = testkit_path(dir, "a.xyz");
+	const char *other = testkit_path(dir, "other"), *part = testkit_path(dir, "a.xyz.part");
+	struct pn_error err = { 0 };
+	struct pn_model *model = full_model(10, 1);
+	size_t size;
+
+	testkit_write(other, "precious", 8);
+	assert_int_equal(symlink("other", part), 0);
+	assert_true(pn_xyz_write(path, model, 1, &err) < 0);
+	assert_non_null(strstr(err.text, "a.xyz.part"));
+	char *text = testkit_read(other, &size);
+	assert_string_equal(text, "precious");
+	free(text);
+	assert_int_equal(entries(dir), 2);
+	assert_int_equal(unlink(part), 0);
+	/* nor is a pipe waited for */
+	assert_int_equal(mkfifo(part, 0600), 0);
+	assert_true(pn_xyz_write(path, model, 1, &err) < 0);
+	assert_int_equal(unlink(part), 0);
+	/* what a writer that was cut off has left is */
+	testkit_write(part, "left", 4);
+	assert_int_equal(pn_xyz_write(path, model, 1, &err), PN_OK);
+	assert_int_equal(entries(dir), 2);
+	pn_model_destroy(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +297,7 @@ int main(void)
 		cmocka_unit_test(the_text_is_as_other_programs_want_it),
 		cmocka_unit_test(what_would_not_read_back),
 		cmocka_unit_test(files_are_whole_or_not_there),
+		cmocka_unit_test(links_are_not_written_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,14 @@ static void ranges_of_nothing_get_a_width(void **state)
 			continue;
 		s = scale_of(log, values[i], values[i], 5);
 		assert_true(s.min < values[i] && s.max > values[i] && s.ticks_count >= 1);
+		/* fixed at both ends */
+		log.min = log.max = values[i];
+		if (values[i] > 1e-200) {
+			s = scale_of(log, 0, 1, 5);
+			assert_true(s.min == values[i] && s.max > values[i] && s.ticks_count >= 1);
+			assert_true(fabs(report_scale_px(&s, values[i]) - 100) < 1e-9);
+		}
+		log.min = log.max = 0;
 	}
 	struct report_scale s = scale_of((struct report_axis){ 0 }, INFINITY, -INFINITY, 5);
 

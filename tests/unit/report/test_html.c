@@ -68,6 +68,14 @@ static void json_ends_no_element(void **state)
 	fclose(file);
 	assert_string_equal(out, "{\"a\":\"\\u003c/script\\u003e\\u003c!-- \\u0026 \"}");
 	free(out);
+	static const char bytes[] = "{\"\xc3\x85\xff\xc3\":\"\xed\xa0\x80\"}";
+
+	file = open_memstream(&out, &count);
+	report_put_json(file, bytes, sizeof bytes - 1);
+	fclose(file);
+	assert_string_equal(out, "{\"\xc3\x85\xef\xbf\xbd\xef\xbf\xbd\":\""
+				 "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}");
+	free(out);
 }
 
 /* RFC 4648, chapter 10; and a long one against a decoder of its own. */

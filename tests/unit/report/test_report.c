@@ -237,6 +237,32 @@ static void failures_leave_the_old_page(void **state)
 	report_free(NULL);
 }
 
+/* Renamed over a device, a page would take its place: /dev/null as a file, for all programs. */
+static void devices_stay_what_they_are(void **state)
+{
+	(void)state;
+	static const struct report_header header = { .title = "T" };
+	static const char *const devices[] = { "/dev/null", "/dev/full" };
+	static const int want[] = { PN_OK, PN_ENOSPC };
+	const char *folder = testkit_tempdir();
+	struct report *report;
+	struct pn_error err = { 0 };
+	struct stat st;
+
+	assert_int_equal(report_create(&report, &header, &err), PN_OK);
+	for (size_t i = 0; i < PN_COUNT(devices); i++) {
+		/* a link stands for the device */
+		const char *path = testkit_path(folder, i ? "full" : "null");
+
+		assert_int_equal(symlink(devices[i], path), 0);
+		assert_int_equal(report_write(report, path, &err), want[i]);
+		assert_int_equal(lstat(path, &st), 0);
+		assert_true(S_ISLNK(st.st_mode));
+	}
+	assert_int_equal(files_in(folder), 2);
+	report_free(report);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +273,7 @@ int main(void)
 		cmocka_unit_test(heads_are_escaped),
 		cmocka_unit_test(a_page_replaces_another_whole),
 		cmocka_unit_test(failures_leave_the_old_page),
+		cmocka_unit_test(devices_stay_what_they_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
