@@ -23,11 +23,13 @@ struct pn_disorder {
  * @sigma:      [count] standard deviations > 0; NULL = all alike
  *
  * The fraction falls with the diameter, so that n < 0, and reaches 1 at d_c: where the crystal is
- * expected to be disordered throughout. A is in A^n. With 3 points the curve passes through them
+ * expected to be disordered throughout. It is 1 below, too: up to 16 of the smallest diameters may
+ * lie there, if that is the lower chi2. A is in A^n. With 3 points the curve passes through them
  * and the uncertainties from the scatter are NaN.
  *
  * Errors: PN_EARG (fewer than 3 points, fewer than 3 different diameters, all fractions equal, not
- * finite), PN_ENOMEM. Not to converge is told in the result. Thread: reentrant. Cost: under 1 ms.
+ * finite), PN_ENOMEM. Not to converge is told in the result. Thread: reentrant. Cost: 2 ms for 8
+ * points, up to 16 times that if many fractions are near 1; 0.1 s for what is no such curve.
  * Source: paper 004, text to Fig. 4f (methods R13).
  */
 int pn_disorder_fit(struct pn_disorder *disorder, const double *diameter_A, const double *fraction,
@@ -40,9 +42,11 @@ double pn_disorder_at(const struct pn_disorder *disorder, double diameter_A);
  * pn_line_fit - y = a + b x by least squares, with standard deviations: the etch rate of a crystal
  * is -b of its number of atoms against time (5..9 atoms/s in paper 004).
  *
- * @sigma: [count] of y; NULL = from the scatter, NaN for two points
+ * @sigma: [count] of y, > 0; NULL = from the scatter, NaN for two points
  *
- * Errors: PN_EARG (fewer than 2 different x, not finite). Thread: reentrant.
+ * x may be far from 0 (seconds of a clock): a is then far from the points and its uncertainty
+ * large, but b loses nothing. Errors: PN_EARG (fewer than 2 different x, a sigma not above 0, not
+ * finite). Thread: reentrant.
  */
 struct pn_line {
 	double a, b, a_uncertainty, b_uncertainty, chi2;

@@ -76,8 +76,11 @@ double pn_facet_cutoff_A(double lattice_A);
  * edges and corners is right (also with random displacements of 0.1 A). So compare fractions with
  * those of other models of that size, not with the areas of the faces.
  *
- * No step depends on how flat faces are cut into triangles. Atoms with fewer than 3 neighbours, or
- * whose hull has no volume, have no direction of their own and are other.
+ * No step depends on how flat faces are cut into triangles: points within 3e-4 a of a plane are one
+ * face, so that a perfect model gives the same with the 3 digits of a file (float32, too). Atoms
+ * displaced by about that, 0.001 to 0.01 A, may lie on the hull or not: directions then change by
+ * up to 6 deg. Atoms with fewer than 3 neighbours, or whose hull has no volume, have no direction
+ * of their own and are other.
  *
  * @facet:        [out] [atoms] enum pn_facet: 111, 100, 110, other; none where not @surface_atom
  * @angle_deg:    [out] [atoms] between the average normal and that of the family, 0..27.6 deg; NaN
@@ -89,7 +92,7 @@ double pn_facet_cutoff_A(double lattice_A);
  * @to_lab:       lab = to_lab * crystal, a rotation (from the lattice fit)
  *
  * Errors: PN_EARG (lattice, threads, to_lab not orthonormal to 1e-6, more than 40 neighbours),
- * PN_ENOMEM. Thread: reentrant. Cost: 12 us per surface atom for the hulls (as the third power of
+ * PN_ENOMEM. Thread: reentrant. Cost: 20 us per surface atom for the hulls (as the third power of
  * the number of neighbours), 6 us for the average.
  * Source: paper 003 (Assignment of the facet indices); Meyer et al. 2003, eq. 8. The paper does not
  * say what it does where g vanishes: step 2 is our own.

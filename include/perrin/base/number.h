@@ -10,8 +10,8 @@
 
 /**
  * pn_number_write - the shortest of "%.15g", "%.16g" and "%.17g" that reads back the same (down to
- * "%.1g" for subnormal numbers), always with a decimal point. "nan" (a sign of nan means nothing
- * and is dropped), "inf", "-inf"; "-0" keeps its sign.
+ * "%.1g" for subnormal numbers), always with a decimal point, whatever the locale. "nan" (a sign of
+ * nan means nothing and is dropped), "inf", "-inf"; "-0" keeps its sign.
  *
  * @text: [out] [PN_NUMBER_TEXT_MAX], NUL-terminated
  *

@@ -33,8 +33,10 @@ struct pn_fit_result {
 
 /**
  * pn_fit - minimise sum r_i(p)^2 from the start in result->value by Levenberg and Marquardt, with
- * derivatives by central differences. Converged when a step changes no parameter by more than 1e-12
- * of itself, or chi2 by more than 1e-15 of itself.
+ * derivatives by central differences over 6e-6 of each parameter, but no less than 6e-9 of its
+ * start (of 1 for a start of 0 or above 1): start a small parameter at its size. Converged when a
+ * step changes no parameter by more than 1e-12 of itself, or chi2 by more than 1e-15 of itself; not
+ * converged where the bounds stop the way down.
  *
  * Uncertainty: sqrt of the diagonal of (J^T J)^-1, times chi2 / (points - parameters) unless the
  * problem is absolute. All of them are NaN if the points leave a combination of parameters open, or

@@ -52,7 +52,8 @@ int pn_polar_rotation(double out[3][3], const double a[3][3]);
 
 /**
  * pn_least_squares - @x that makes |a x - b|^2 least, @rows >= @columns >= 1; by SVD, so that
- * directions @a says nothing about (singular values below 1e-13 of the largest) get 0.
+ * directions @a says nothing about (singular values below 1e-13 of the largest) get 0. Columns are
+ * first brought to one size by powers of 2, so that the units of the unknowns do not matter.
  *
  * @x:          [out] [columns]
  * @covariance: [out] [columns][columns] (a^T a)^-1, to be multiplied with the variance of b; may be

@@ -232,6 +232,81 @@ static int count_points(struct fick *fick, struct pn_error *err)
 	return PN_OK;
 }
 
+/* Trace of (d^T d - m^T c m) c with m = a^T d, for @n columns; @m is room for n x n. */
+static double trace_of(const double *c, double *m, const double *a, const double *d, size_t points,
+		       size_t n)
+{
+	double trace = 0;
+
+	memset(m, 0, n * n * sizeof *m);
+	for (size_t r = 0; r < points; r++)
+		for (size_t i = 0; i < n; i++)
+			for (size_t j = 0; j < n; j++)
+				m[i * n + j] += a[r * n + i] * d[r * n + j];
+	/* trace(d c d^T), row by row, less trace((m c) (c m)^T) = trace(m^T c m c) */
+	for (size_t r = 0; r < points; r++)
+		for (size_t i = 0; i < n; i++)
+			for (size_t j = 0; j < n; j++)
+				trace += d[r * n + i] * c[i * n + j] * d[r * n + j];
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < n; j++) {
+			double cm = 0, mc = 0;
+
+			for (size_t k = 0; k < n; k++) {
+				cm += c[i * n + k] * m[k * n + j];
+				mc += m[i * n + k] * c[k * n + j];
+			}
+			trace -= cm * mc;
+		}
+	return trace;
+}
+
+/*
+ * How much the noise of the first profile adds to the information on D, per variance of a point:
+ * the trace of G C with C = (A^T A)^-1, G = dA^T (1 - A C A^T) dA, A the design and dA what it
+ * changes per unit of D. -1 if D is too near its bounds or there is no memory.
+ */
+static double noise_information(struct fick *fick, double D)
+{
+	const double half = 1e-3;
+	size_t n = fick->count, points = fick->points;
+	double *memory = malloc((2 * points * n + 2 * n * n) * sizeof *memory), trace = -1;
+
+	if (!memory)
+		return -1;
+	double *d = memory, *own = fick->design, *c = d + 2 * points * n, *m = c + n * n;
+
+	fick->design = d + points * n;
+	int good = design_for(fick, (D - half) * fick->scale_A2_per_s);
+	fick->design = d;
+	good = good && design_for(fick, (D + half) * fick->scale_A2_per_s);
+	fick->design = own;
+	good = good && design_for(fick, D * fick->scale_A2_per_s) &&
+	       pn_least_squares(fick->profile, c, NULL, own, fick->target, (int)points, (int)n,
+				NULL) == PN_OK;
+	for (size_t i = 0; i < points * n; i++)
+		d[i] = (d[i] - d[points * n + i]) / (2 * half);
+	if (good)
+		trace = trace_of(c, m, own, d, points, n);
+	free(memory);
+	return trace;
+}
+
+/*
+ * The standard deviation of D. The first profile is measured as badly as the others, and a noisy
+ * profile bends more than the true one: what chi2 says of D (@information) is too much by twice the
+ * share F of the noise, and D scatters by that share, too. With S = information - 2 F true
+ * information and points of variance v, sqrt(v (S + v F)) / S; NaN if next to nothing is left.
+ */
+static double deviation_of(struct fick *fick, double D, double information, double variance)
+{
+	double noise = variance * noise_information(fick, D), left = information - 2 * noise;
+
+	if (!(noise >= 0) || !(left > noise))
+		return NAN;
+	return sqrt(variance * (left + noise)) / left;
+}
+
 static int fit_fick(struct fick *fick, struct pn_diffusion *diffusion, struct pn_error *err)
 {
 	const struct pn_layer_profiles *p = fick->profiles;
@@ -255,12 +330,16 @@ static int fit_fick(struct fick *fick, struct pn_diffusion *diffusion, struct pn
 	struct pn_fit_problem problem = { (int)fick->points, 1, fick_residual, fick, 0, 1 };
 	int rc = pn_fit(&fit, &problem, err);
 
+	if (!rc) {
+		/* the first profile has taken its share of the points */
+		double variance = p->sigma ? 1 : freedom > 0 ? fit.chi2 / freedom : NAN;
+
+		fit.uncertainty[0] =
+			deviation_of(fick, fit.value[0], pow(fit.uncertainty[0], -2), variance);
+	}
 	free(memory);
 	if (rc)
 		return rc;
-	/* the first profile has taken its share of the points */
-	if (!p->sigma)
-		fit.uncertainty[0] *= freedom > 0 ? sqrt(fit.chi2 / freedom) : NAN;
 	result_of(diffusion, &fit, 0, fick->scale_A2_per_s, (int)(fick->points - fick->count));
 	return PN_OK;
 }

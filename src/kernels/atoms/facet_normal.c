@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "perrin/atoms/curvature.h"
 #include "perrin/atoms/facet.h"
+#include "perrin/math/linear.h"
 
 #include "facet_family.h"
 
@@ -10,15 +11,21 @@
 
 enum { NEIGHBORS_MAX = 40, POINTS_MAX = NEIGHBORS_MAX + 1, FACES_MAX = 2 * POINTS_MAX };
 
-static const double plane_part = 1e-7; /* of the lattice constant: in one plane      */
-static const double line_sine = 1e-6;  /* of an angle: in one line                   */
-static const double near_part = 0.1;   /* of the lattice constant: |g| and w, see .h */
+/*
+ * Perfect models read from files lie in planes and lines but for the digits that are lacking, up to
+ * some 1e-3 A; measured models are ten times farther off. The limits lie between.
+ */
+static const double plane_part = 3e-4;   /* of the lattice constant: in one plane      */
+static const double line_sine = 1e-3;    /* of an angle: in one line                   */
+static const double same_cosine = 0.999; /* of the angle between planes of one face    */
+static const double near_part = 0.1;     /* of the lattice constant: |g| and w, see .h */
 
 /* An atom at the origin with its neighbours, and the planes of their hull that are done. */
 struct around {
 	int count;
 	double point[POINTS_MAX][3], thick_A, near_A;
-	uint64_t face[FACES_MAX]; /* bit per point */
+	uint64_t face[FACES_MAX];    /* bit per point */
+	double normal[FACES_MAX][3]; /* of one of the planes that the face was made from */
 	int faces;
 	double gradient[3], facing[3], weight; /* sums over faces */
 };
@@ -222,6 +229,65 @@ static int try_plane(const struct around *around, const int at[3], double normal
 	return above || below ? 1 : -1;
 }
 
+static int points_of(uint64_t mask)
+{
+	int count = 0;
+
+	for (; mask; mask &= mask - 1)
+		count++;
+	return count;
+}
+
+/*
+ * Enter a face, together with those it overlaps: where points lie about as far from a plane as it
+ * is thick (coordinates of a file with few digits), several planes hold most of them, and each
+ * would bring the same area once more. Returns 0 if there is no room.
+ */
+static int enter_face(struct around *around, uint64_t mask, const double normal[3])
+{
+	int kept = 0;
+
+	for (int f = 0; f < around->faces; f++) {
+		int same = points_of(around->face[f] & mask) >= 3 &&
+			   dot3(around->normal[f], normal) > same_cosine;
+
+		if (same) {
+			mask |= around->face[f];
+			continue;
+		}
+		around->face[kept] = around->face[f];
+		memmove(around->normal[kept++], around->normal[f], sizeof *around->normal);
+	}
+	around->faces = kept;
+	if (kept == FACES_MAX)
+		return 0;
+	around->face[kept] = mask;
+	memcpy(around->normal[kept], normal, sizeof *around->normal);
+	around->faces++;
+	return 1;
+}
+
+/* The plane that lies best among the points of a face: its outward normal, its height over 0. */
+static void level(const struct around *around, int f, double normal[3], double *height_A)
+{
+	double mean[3] = { 0 }, spread[3][3] = { { 0 } }, value[3], axis[3][3];
+	int count = points_of(around->face[f]);
+
+	for (int i = 0; i < around->count; i++)
+		for (int k = 0; k < 3 && around->face[f] >> i & 1; k++)
+			mean[k] += around->point[i][k] / count;
+	for (int i = 0; i < around->count; i++)
+		for (int k = 0; k < 9 && around->face[f] >> i & 1; k++)
+			spread[k / 3][k % 3] += (around->point[i][k / 3] - mean[k / 3]) *
+						(around->point[i][k % 3] - mean[k % 3]);
+	pn_symmetric3_eigen(value, axis, (const double(*)[3])spread);
+	double side = dot3(axis[0], around->normal[f]) < 0 ? -1 : 1;
+
+	for (int k = 0; k < 3; k++)
+		normal[k] = side * axis[0][k];
+	*height_A = dot3(normal, mean);
+}
+
 /* Add all faces of the hull. Returns 0 if there is no hull. */
 static int add_hull(struct around *around)
 {
@@ -229,23 +295,19 @@ static int add_hull(struct around *around)
 		for (int j = i + 1; j + 1 < around->count; j++)
 			for (int k = j + 1; k < around->count; k++) {
 				const int at[3] = { i, j, k };
-				uint64_t mask =
-					(uint64_t)1 << i | (uint64_t)1 << j | (uint64_t)1 << k;
+				uint64_t mask;
 				double normal[3];
-				int f = 0, found;
+				int found = try_plane(around, at, normal, &mask);
 
-				while (f < around->faces && (around->face[f] & mask) != mask)
-					f++;
-				if (f < around->faces)
-					continue;
-				found = try_plane(around, at, normal, &mask);
-				if (found < 0 || around->faces == FACES_MAX)
+				if (found < 0 || (found && !enter_face(around, mask, normal)))
 					return 0;
-				if (!found)
-					continue;
-				around->face[around->faces++] = mask;
-				add_face(around, mask, normal, dot3(normal, around->point[i]));
 			}
+	for (int f = 0; f < around->faces; f++) {
+		double normal[3], height_A;
+
+		level(around, f, normal, &height_A);
+		add_face(around, around->face[f], normal, height_A);
+	}
 	return around->faces > 0;
 }
 

@@ -378,6 +378,11 @@ void pn_fate_histogram(uint64_t *counts, uint64_t outside[PN_FATES], const doubl
 		size_t f = (size_t)fate[i];
 
 		pn_assert(f < PN_FATES);
+		/* the edges decide, not the rounded quotient */
+		if (values[i] < first + bin * width)
+			bin--;
+		else if (values[i] >= first + (bin + 1) * width)
+			bin++;
 		if (bin >= 0 && bin < (double)bins)
 			counts[f * bins + (size_t)bin]++;
 		else if (outside)

@@ -16,6 +16,7 @@ struct fit {
 	double *residual, *trial, *low; /* [points] */
 	double *jacobian;               /* [points][parameters] */
 	double normal[N * N], gradient[N];
+	double least_step[N]; /* of the derivatives */
 	double chi2;
 };
 
@@ -45,7 +46,7 @@ static void derive(struct fit *fit, const double *p)
 	int n = problem->parameters, m = problem->points;
 
 	for (int k = 0; k < n; k++) {
-		double moved[N], step = cbrt(DBL_EPSILON) * (fabs(p[k]) > 1e-3 ? fabs(p[k]) : 1e-3);
+		double moved[N], step = fmax(cbrt(DBL_EPSILON) * fabs(p[k]), fit->least_step[k]);
 		double up = step, down = step;
 		const double *high = fit->trial, *low = fit->low;
 
@@ -114,6 +115,9 @@ static void descend(struct fit *fit, struct pn_fit_result *result)
 	double lambda = 1e-3, *p = result->value;
 
 	while (!result->converged && result->iterations < most) {
+		int at_wall =
+			0; /* a way down that was cut short by the bounds is no lowest point */
+
 		derive(fit, p);
 		result->iterations++;
 		for (;;) {
@@ -121,9 +125,11 @@ static void descend(struct fit *fit, struct pn_fit_result *result)
 			int have = step_of(fit, next, p, lambda);
 			double chi2 = have ? evaluate(problem, next, fit->trial) : INFINITY;
 
+			at_wall |= isinf(chi2);
 			if (have && chi2 <= fit->chi2) {
-				result->converged = small_step(p, next, n) ||
-						    fit->chi2 - chi2 <= 1e-15 * fit->chi2;
+				result->converged =
+					!at_wall && (small_step(p, next, n) ||
+						     fit->chi2 - chi2 <= 1e-15 * fit->chi2);
 				memcpy(p, next, (size_t)n * sizeof *p);
 				memcpy(fit->residual, fit->trial,
 				       (size_t)problem->points * sizeof *fit->trial);
@@ -134,8 +140,8 @@ static void descend(struct fit *fit, struct pn_fit_result *result)
 			lambda *= 10;
 			/* no step leads down any more: this is the lowest that numbers can tell */
 			if (lambda > 1e16 || (have && small_step(p, next, n))) {
-				result->converged = 1;
-				break;
+				result->converged = !at_wall;
+				return;
 			}
 		}
 	}
@@ -180,6 +186,11 @@ int pn_fit(struct pn_fit_result *result, const struct pn_fit_problem *problem, s
 	fit.trial = work + m;
 	fit.low = work + 2 * m;
 	fit.jacobian = work + 3 * m;
+	for (int k = 0; k < problem->parameters; k++) {
+		double size = fabs(result->value[k]);
+
+		fit.least_step[k] = cbrt(DBL_EPSILON) * 1e-3 * (size > 0 && size < 1 ? size : 1);
+	}
 	result->iterations = result->converged = 0;
 	fit.chi2 = evaluate(problem, result->value, fit.residual);
 	int rc = isfinite(fit.chi2) ? PN_OK

@@ -178,6 +178,40 @@ static int all_finite(const double *a, size_t count)
 	return 1;
 }
 
+/*
+ * Bring the columns of @a to entries of at most about 1 and tell the exponents of 2 taken out: what
+ * counts as determined then does not depend on the units of the unknowns. Powers of 2 round
+ * nothing.
+ */
+static void scale_columns(double *a, int *exponent, int rows, int columns)
+{
+	for (int j = 0; j < columns; j++) {
+		double most = 0;
+
+		for (int r = 0; r < rows; r++)
+			most = fmax(most, fabs(a[(size_t)r * columns + j]));
+		frexp(most, &exponent[j]);
+		for (int r = 0; r < rows; r++) {
+			double *entry = &a[(size_t)r * columns + j];
+
+			*entry = ldexp(*entry, -exponent[j]);
+		}
+	}
+}
+
+/* From the unknowns of the scaled columns to those of the columns as they were given. */
+static void scale_back(double *x, double *covariance, const int *exponent, int columns)
+{
+	for (int i = 0; i < columns; i++) {
+		x[i] = ldexp(x[i], -exponent[i]);
+		for (int j = 0; covariance && j < columns; j++) {
+			double *entry = &covariance[i * columns + j];
+
+			*entry = ldexp(*entry, -exponent[i] - exponent[j]);
+		}
+	}
+}
+
 /* x = v diag(1/s) u^T b and covariance = v diag(1/s^2) v^T over the directions that count. */
 static int from_svd(double *x, double *covariance, const double *u, const double *s,
 		    const double *vt, const double *b, int rows, int columns)
@@ -215,23 +249,30 @@ int pn_least_squares(double *x, double *covariance, int *rank, const double *a, 
 		return pn_error_set(err, PN_EARG, "least squares: a number is not finite");
 	size_t count = (size_t)rows * columns, square = (size_t)columns * columns;
 	double *work = malloc((2 * count + square + 2 * (size_t)columns) * sizeof *work);
+	int *exponent = malloc((size_t)columns * sizeof *exponent);
 
-	if (!work)
+	if (!work || !exponent) {
+		free(work);
+		free(exponent);
 		return pn_error_set(err, PN_ENOMEM, "no memory for %d equations", rows);
+	}
 	double *copy = work, *u = copy + count, *vt = u + count, *s = vt + square;
 	double *rest = s + columns;
 
 	memcpy(copy, a, count * sizeof *a);
+	scale_columns(copy, exponent, rows, columns);
 	int info = LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', rows, columns, copy, columns, s, u,
 				  columns, vt, columns, rest);
 
 	if (info == 0) {
 		int found = from_svd(x, covariance, u, s, vt, b, rows, columns);
 
+		scale_back(x, covariance, exponent, columns);
 		if (rank)
 			*rank = found;
 	}
 	free(work);
+	free(exponent);
 	if (info != 0)
 		return pn_error_set(err, info > 0 ? PN_EARG : PN_ENOMEM,
 				    "least squares: SVD of %d x %d gave up (%d)", rows, columns,

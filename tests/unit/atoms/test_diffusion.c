@@ -91,16 +91,38 @@ static void uncertainty_is_true(void **state)
 		}
 	}
 	for (int m = 0; m < 2; m++) {
-		/*
-		 * Carrying a noisy profile on smooths its noise away, which is one of the errors
-		 * that the uncertainty counts; it is thus on the safe side, by less than a factor
-		 * of two.
-		 */
 		double mean = sum[m] / 100, sd = sqrt(sum2[m] / 100 - mean * mean);
 
 		assert_true(fabs(sd - 1) < 0.2);
 		assert_true(fabs(mean) < 0.3);
 	}
+}
+
+/* A change that drowns in the noise leaves D open: no small uncertainty around a wrong number. */
+static void noise_is_not_taken_for_diffusion(void **state)
+{
+	struct pn_rng rng;
+	int stated = 0, wrong = 0;
+
+	(void)state;
+	pn_rng_init(&rng, 7, 0);
+	for (int turn = 0; turn < 20; turn++) {
+		struct profiles p;
+		struct pn_diffusion d;
+
+		make(&p, 4, 2.0);
+		for (int i = 0; i < TIMES * LAYERS; i++)
+			p.fraction[i] = 0.5 + (p.fraction[i] - 0.5) * 2 / 9; /* 0.4 .. 0.6 */
+		scatter(&p, &rng);
+		assert_int_equal(pn_diffusion_fick(&d, &p.view, 0, LAYERS - 1, NULL), PN_OK);
+		if (isnan(d.uncertainty_m2_per_s))
+			continue;
+		stated++;
+		wrong += fabs(d.D_m2_per_s - D_A2_per_s * 1e-20) > 3 * d.uncertainty_m2_per_s;
+	}
+	print_message("%d of 20 with an uncertainty, %d of them off by more than three\n", stated,
+		      wrong);
+	assert_true(stated < 10 && wrong <= 1);
 }
 
 /* With layers that shrink towards the centre the total amount is kept: sum N C. */
@@ -199,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exact_profiles_give_D),
 		cmocka_unit_test(uncertainty_is_true),
+		cmocka_unit_test(noise_is_not_taken_for_diffusion),
 		cmocka_unit_test(no_change_is_no_diffusion),
 		cmocka_unit_test(shells_of_a_sphere),
 		cmocka_unit_test(layers_without_atoms_are_left_out),

@@ -60,6 +60,28 @@ static void noise_moves_it_by_its_uncertainty(void **state)
 	assert_true(sqrt(sum2 / 100) > 0.6 && sqrt(sum2 / 100) < 1.4);
 }
 
+/* Crystals smaller than d_c are disordered throughout: they do not push d_c below themselves. */
+static void smaller_than_critical(void **state)
+{
+	const double d[] = { 12, 14.1, 13, 15, 16, 18, 20, 22 };
+	double f[8], sigma[8];
+	struct pn_disorder found;
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		f[i] = d[i] > 14 ? 1 - 0.3 * pow(d[i] - 14, 0.5) : 1;
+		sigma[i] = 0.02;
+	}
+	for (int told = 0; told < 2; told++) {
+		assert_int_equal(pn_disorder_fit(&found, d, f, told ? sigma : NULL, 8, NULL),
+				 PN_OK);
+		assert_true(found.converged);
+		kit_near(found.critical_diameter_A, 14, 1e-6);
+		kit_near(found.A, 0.3, 1e-6);
+		kit_near(found.n, -0.5, 1e-6);
+	}
+}
+
 static void three_points_are_met(void **state)
 {
 	const double d[] = { 19.7, 18.3, 15 }, f[] = { 0.0064, 0.06, 0.4 };
@@ -115,6 +137,38 @@ static void rate_of_a_line(void **state)
 	assert_true(isnan(line.b_uncertainty));
 	assert_int_equal(pn_line_fit(&line, one, n, NULL, 2, &err), PN_EARG);
 	assert_int_equal(pn_line_fit(&line, t, n, NULL, 1, &err), PN_EARG);
+	const double wrong[] = { 1, -1, 1, 1 };
+	assert_int_equal(pn_line_fit(&line, t, n, wrong, 4, &err), PN_EARG);
+	assert_non_null(strstr(err.text, "point 2"));
+}
+
+/* Seconds of a clock that began long ago, or x in tiny units: the same line. */
+static void line_far_from_the_origin(void **state)
+{
+	const double t[] = { 0, 8, 16, 26 }, n[] = { 314, 280.4, 233, 178 };
+	struct pn_line near, far;
+	double x[4];
+
+	(void)state;
+	assert_int_equal(pn_line_fit(&near, t, n, NULL, 4, NULL), PN_OK);
+	for (double origin = 1e3; origin < 1e15; origin *= 1e3) {
+		for (int i = 0; i < 4; i++)
+			x[i] = t[i] + origin;
+		assert_int_equal(pn_line_fit(&far, x, n, NULL, 4, NULL), PN_OK);
+		kit_near(far.b, near.b, 1e-10);
+		kit_near(far.b_uncertainty, near.b_uncertainty, 1e-10);
+		kit_near(far.a / (near.a - origin * near.b), 1, 1e-10);
+		/* the intercept there: variances of a and b, and their covariance -mean(t) var(b)
+		 */
+		double var_b = near.b_uncertainty * near.b_uncertainty;
+		double var_a = near.a_uncertainty * near.a_uncertainty + origin * origin * var_b +
+			       2 * origin * 12.5 * var_b;
+		kit_near(far.a_uncertainty / sqrt(var_a), 1, 1e-10);
+	}
+	for (int i = 0; i < 4; i++)
+		x[i] = t[i] * 1e-20;
+	assert_int_equal(pn_line_fit(&far, x, n, NULL, 4, NULL), PN_OK);
+	kit_near(far.b * 1e-20, near.b, 1e-10);
 }
 
 int main(void)
@@ -122,9 +176,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(curve_is_found_again),
 		cmocka_unit_test(noise_moves_it_by_its_uncertainty),
+		cmocka_unit_test(smaller_than_critical),
 		cmocka_unit_test(three_points_are_met),
 		cmocka_unit_test(too_little_is_told),
 		cmocka_unit_test(rate_of_a_line),
+		cmocka_unit_test(line_far_from_the_origin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

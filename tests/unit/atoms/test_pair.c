@@ -280,6 +280,25 @@ static void published_platinum(void **state)
 	kit_free(&b);
 }
 
+/* A value at an edge belongs to the bin that begins there, however the quotient rounds. */
+static void edges_of_the_histogram(void **state)
+{
+	const double first = 0.3, width = 0.01;
+	const int32_t fate = PN_FATE_NEW;
+
+	(void)state;
+	for (size_t k = 0; k < 200; k++) {
+		double edge = first + (double)k * width;
+		uint64_t counts[PN_FATES][200], outside[PN_FATES];
+
+		pn_fate_histogram(&counts[0][0], outside, &edge, &fate, 1, first, width, 200);
+		assert_int_equal(counts[PN_FATE_NEW][k], 1);
+		edge = nextafter(edge, 0);
+		pn_fate_histogram(&counts[0][0], outside, &edge, &fate, 1, first, width, 200);
+		assert_int_equal(k ? counts[PN_FATE_NEW][k - 1] : outside[PN_FATE_NEW], 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +307,7 @@ int main(void)
 		cmocka_unit_test(turning_does_not_matter),
 		cmocka_unit_test(known_changes),
 		cmocka_unit_test(statistics_by_fate),
+		cmocka_unit_test(edges_of_the_histogram),
 		cmocka_unit_test(degenerate_models),
 		cmocka_unit_test(published_platinum),
 	};

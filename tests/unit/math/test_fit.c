@@ -136,6 +136,86 @@ static void uncertainty_is_the_scatter_of_repeats(void **state)
 	assert_true(fabs(sqrt(sum2 / turns) - 1) < 0.14);
 }
 
+/* Units of the parameters, and where x begins, change neither the curve nor its uncertainty. */
+static void units_and_origin_do_not_matter(void **state)
+{
+	struct points points = make(50, 0.3, 4);
+	struct pn_fit_problem problem = { 50, 2, line, &points, .absolute = 1 };
+	struct points at = points;
+	double s = 0, sxx = 0;
+
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		points.y[i] += 2 - 0.5 * points.x[i];
+		s += points.x[i] / 50;
+	}
+	for (int i = 0; i < 50; i++)
+		sxx += pow((points.x[i] - s) / 0.3, 2);
+	at = points;
+	for (double unit = 1e-21; unit < 1e22; unit *= 1e7) {
+		struct pn_fit_result result = { .value = { 1, 1 / unit } };
+
+		for (int i = 0; i < 50; i++)
+			points.x[i] = at.x[i] * unit;
+		assert_int_equal(pn_fit(&result, &problem, NULL), PN_OK);
+		assert_true(fabs(result.uncertainty[1] * unit * sqrt(sxx) - 1) < 1e-7);
+	}
+	for (double origin = 1; origin < 1e7; origin *= 1e3) {
+		struct pn_fit_result result = { .value = { 1, 1 } };
+
+		for (int i = 0; i < 50; i++)
+			points.x[i] = at.x[i] + origin;
+		assert_int_equal(pn_fit(&result, &problem, NULL), PN_OK);
+		assert_true(result.converged);
+		assert_true(fabs(result.uncertainty[1] * sqrt(sxx) - 1) < 1e-3);
+		assert_true(result.chi2 < 80); /* 48 +- 10 */
+	}
+}
+
+static int decay(const double *p, double *r, void *context)
+{
+	const struct points *points = context;
+
+	for (int i = 0; i < points->count; i++)
+		r[i] = p[0] * exp(-p[1] * points->x[i]) - points->y[i];
+	return 0;
+}
+
+static void small_parameter_is_found_from_a_start_of_its_size(void **state)
+{
+	struct points points = make(50, 1, 5);
+	struct pn_fit_problem problem = { 50, 2, decay, &points };
+	struct pn_fit_result result = { .value = { 4, 7e-13 } };
+
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		points.x[i] *= 1e12;
+		points.y[i] = 5 * exp(-3e-13 * points.x[i]);
+	}
+	assert_int_equal(pn_fit(&result, &problem, NULL), PN_OK);
+	assert_true(result.converged);
+	assert_true(fabs(result.value[1] / 3e-13 - 1) < 1e-8);
+}
+
+/* The lowest point is at p = 0, where the model has no value. */
+static int walled(const double *p, double *r, void *context)
+{
+	(void)context;
+	r[0] = r[1] = p[0];
+	return p[0] < 1;
+}
+
+static void a_bound_is_no_lowest_point(void **state)
+{
+	struct pn_fit_problem problem = { 2, 1, walled, NULL };
+	struct pn_fit_result result = { .value = { 5 } };
+
+	(void)state;
+	assert_int_equal(pn_fit(&result, &problem, NULL), PN_OK);
+	assert_true(result.value[0] >= 1 && result.value[0] < 2);
+	assert_false(result.converged);
+}
+
 static void what_is_open_is_told(void **state)
 {
 	struct points points = make(20, 1, 3);
@@ -159,6 +239,9 @@ int main(void)
 		cmocka_unit_test(hard_valley_is_followed),
 		cmocka_unit_test(uncertainty_of_a_line),
 		cmocka_unit_test(uncertainty_is_the_scatter_of_repeats),
+		cmocka_unit_test(units_and_origin_do_not_matter),
+		cmocka_unit_test(small_parameter_is_found_from_a_start_of_its_size),
+		cmocka_unit_test(a_bound_is_no_lowest_point),
 		cmocka_unit_test(what_is_open_is_told),
 	};
 

@@ -148,6 +148,29 @@ static void least_squares_solves_the_normal_equations(void **state)
 	}
 }
 
+/* a + b x = y in units far from 1: rank, solution and covariance only change their units. */
+static void units_of_the_unknowns_do_not_matter(void **state)
+{
+	const double t[4] = { 1, 2, 3, 5 }, b[4] = { 3, 5, 7, 11 };
+	double a[8], x[2], c[4];
+	int rank;
+
+	(void)state;
+	for (double unit = 1e-100; unit < 1e101; unit *= 1e20) {
+		for (int i = 0; i < 4; i++) {
+			a[2 * i] = 1;
+			a[2 * i + 1] = t[i] * unit;
+		}
+		assert_int_equal(pn_least_squares(x, c, &rank, a, b, 4, 2, NULL), PN_OK);
+		assert_int_equal(rank, 2);
+		assert_true(fabs(x[0] - 1) < 1e-12 && fabs(x[1] * unit - 2) < 1e-12);
+		/* (a^T a)^-1 = [39 -11; -11 4] / 35 */
+		assert_true(fabs(c[0] * 35 - 39) < 1e-10);
+		assert_true(fabs(c[1] * unit * 35 + 11) < 1e-10);
+		assert_true(fabs(c[3] * unit * unit * 35 - 4) < 1e-10);
+	}
+}
+
 static void what_the_equations_leave_open_is_zero(void **state)
 {
 	const double a[] = { 1, 1, 2, 2, 3, 3 }, b[] = { 2, 4, 6 };
@@ -173,6 +196,7 @@ int main(void)
 		cmocka_unit_test(rotation_is_found_again),
 		cmocka_unit_test(mirror_is_never_a_rotation),
 		cmocka_unit_test(least_squares_solves_the_normal_equations),
+		cmocka_unit_test(units_of_the_unknowns_do_not_matter),
 		cmocka_unit_test(what_the_equations_leave_open_is_zero),
 	};
 
