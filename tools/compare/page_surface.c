@@ -343,10 +343,23 @@ static void surface_composition(struct page *page)
 	page_reset(page);
 }
 
+/* "8.0 \u00b1 1.1", in 1e-24 m2/s as paper 001 gives it; a dash for what was not fitted. */
+static const char *diffusion_text(struct page *page, int has, const struct pn_diffusion *d)
+{
+	if (!has)
+		return NULL;
+	if (isnan(d->uncertainty_m2_per_s) || !d->converged)
+		return page_text(page, "%.3g (uncertain)", 1e24 * d->D_m2_per_s);
+	return page_text(page, "%.3g \u00b1 %.2g", 1e24 * d->D_m2_per_s,
+			 1e24 * d->uncertainty_m2_per_s);
+}
+
 static void diffusion_table(struct page *page)
 {
-	static const char *const header[] = { "Species", "D by Fick's law (m\u00b2/s)",
-					      "D from an erfc profile (m\u00b2/s)", "Shells", "" };
+	static const char *const header[] = {
+		"Species", "D by Fick's law (10\u207b\u00b2\u2074 m\u00b2/s)",
+		"D from an erfc profile (10\u207b\u00b2\u2074 m\u00b2/s)", "Shells", ""
+	};
 	const struct pn_series *s = page->series;
 	const char **cells = page_take(page, s->species.count * PN_COUNT(header) * sizeof *cells);
 
@@ -355,12 +368,8 @@ static void diffusion_table(struct page *page)
 		const char **cell = cells + k * PN_COUNT(header);
 
 		cell[0] = pn_element_symbol(s->species.element[k]);
-		cell[1] = d->has_fick ? page_text(page, "(%.3g \u00b1 %.2g)", d->fick.D_m2_per_s,
-						  d->fick.uncertainty_m2_per_s)
-				      : NULL;
-		cell[2] = d->has_erfc ? page_text(page, "(%.3g \u00b1 %.2g)", d->erfc.D_m2_per_s,
-						  d->erfc.uncertainty_m2_per_s)
-				      : NULL;
+		cell[1] = diffusion_text(page, d->has_fick, &d->fick);
+		cell[2] = diffusion_text(page, d->has_erfc, &d->erfc);
 		cell[3] = d->has_fick
 				  ? page_text(page, "%zu\u2013%zu", d->first_shell, d->last_shell)
 				  : NULL;

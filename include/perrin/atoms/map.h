@@ -32,7 +32,7 @@ double pn_map_correlation(const struct pn_map *a, const struct pn_map *b);
  *         1e-10 of that of the whole map)
  *
  * Running sums: the cost does not grow with @width; about 0.15 us per voxel.
- * Errors: PN_EARG (shapes differ, width even or below 3, value not finite), PN_ENOMEM.
+ * Errors: PN_EARG (shapes or voxels differ, width even or below 3, value not finite), PN_ENOMEM.
  * Source: paper 004, Fig. 2c,g,k (methods R10).
  */
 int pn_map_correlation_local(float *local, const struct pn_map *a, const struct pn_map *b,
@@ -50,9 +50,9 @@ int pn_map_correlation_local(float *local, const struct pn_map *a, const struct 
  * @c:         [out] [count]; the middle one, count/2, is the shift 0
  * @direction: x, y, z in the frame of the map; any length above 0
  *
- * Errors: PN_EARG (shapes differ, no direction, a map is constant or not finite). Cost: about 4 ns
- * per voxel and shift on one core. Thread: reentrant.
- * Source: paper 004, Fig. 2n-p (methods R10).
+ * Errors: PN_EARG (shapes or voxels differ, no direction, a map is constant or not finite). Cost:
+ *about 4 ns per voxel and shift on one core. Thread: reentrant. Source: paper 004, Fig. 2n-p
+ *(methods R10).
  */
 int pn_map_correlation_along(double *c, size_t count, double step_A, const double direction[3],
 			     const struct pn_map *a, const struct pn_map *b, int threads,

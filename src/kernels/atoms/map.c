@@ -56,6 +56,9 @@ static int check(const struct pn_map *a, const struct pn_map *b, struct pn_error
 		return pn_error_set(err, PN_EARG,
 				    "maps of %zux%zux%zu and %zux%zux%zu voxels (x y z)", a->nx,
 				    a->ny, a->nz, b->nx, b->ny, b->nz);
+	if (fabs(a->voxel_A - b->voxel_A) > 1e-4 * a->voxel_A)
+		return pn_error_set(err, PN_EARG, "maps with voxels of %g and %g A", a->voxel_A,
+				    b->voxel_A);
 	if (!voxels(a))
 		return pn_error_set(err, PN_EARG, "maps without voxels");
 	for (int which = 0; which < 2; which++) {

@@ -195,6 +195,9 @@ static void what_cannot_be_compared_is_told(void **state)
 	b[NX * NY + 2 * NX + 3] = NAN;
 	assert_int_equal(pn_map_correlation_along(c, 3, 1, x, &ma, &mb, 1, &err), PN_EARG);
 	assert_non_null(strstr(err.text, "map 2: voxel 3 2 1"));
+	mb.voxel_A = 0.6;
+	assert_int_equal(pn_map_correlation_local(local, &ma, &mb, 5, 1, &err), PN_EARG);
+	assert_non_null(strstr(err.text, "0.5 and 0.6 A"));
 	mb.nx--;
 	assert_int_equal(pn_map_correlation_local(local, &ma, &mb, 5, 1, &err), PN_EARG);
 	assert_non_null(strstr(err.text, "23x20x18 and 22x20x18"));
