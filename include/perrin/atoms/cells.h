@@ -8,12 +8,14 @@
 /**
  * Atoms in the order of their cells. Cell (z, y, x) holds the entries start[c] .. start[c + 1] - 1
  * of the two arrays below, c = (z * shape[1] + y) * shape[2] + x; within a cell in the order of the
- * model. Made by pn_cells_build, freed by pn_cells_free.
+ * model. Atoms outside of the grid are in the nearest cell of its border. Made by pn_cells_build,
+ * freed by pn_cells_free.
  */
 struct pn_cells {
-	double origin_A[3]; /* x, y, z of the corner of cell (0, 0, 0) */
-	double edge_A;      /* at least what was asked for */
-	size_t shape[3];    /* z, y, x */
+	double low_A[3], high_A[3]; /* x, y, z of the box around all atoms */
+	double origin_A[3];         /* x, y, z of the corner of cell (0, 0, 0) */
+	double edge_A;              /* at least what was asked for */
+	size_t shape[3];            /* z, y, x */
 	size_t atoms;
 	uint32_t *start;         /* [cells + 1] */
 	uint32_t *atom;          /* [atoms] number in the model */
@@ -21,8 +23,11 @@ struct pn_cells {
 };
 
 /**
- * pn_cells_build - sort @count points into cells of @edge_A > 0 (larger where that would make more
- * than four times as many cells as points, for models with lone atoms far out).
+ * pn_cells_build - sort @count points into cells of @edge_A > 0.
+ *
+ * Where the box around the points would need more than four times as many cells as points, as with
+ * lone atoms far out, the grid covers only where most points are. If that still needs too many (two
+ * particles far apart, more lone atoms than 1 in 64), the cells are larger.
  *
  * @cells: [out] freed with pn_cells_free, also after an error
  *
@@ -33,10 +38,10 @@ int pn_cells_build(struct pn_cells *cells, const double (*position_A)[3], size_t
 void pn_cells_free(struct pn_cells *cells);
 
 /**
- * pn_cells_range - the cells that a ball touches, clipped to the grid: first[] .. last[] of z, y,
- * x, both included.
+ * pn_cells_range - the cells that hold the atoms of a ball: first[] .. last[] of z, y, x, both
+ * included.
  *
- * Returns 0 if the ball touches none. @radius_A may exceed the edge.
+ * Returns 0 if the ball does not touch the box around all atoms. @radius_A may exceed the edge.
  */
 int pn_cells_range(const struct pn_cells *cells, const double center_A[3], double radius_A,
 		   size_t first[3], size_t last[3]);
@@ -45,7 +50,7 @@ int pn_cells_range(const struct pn_cells *cells, const double center_A[3], doubl
  * pn_cells_within - numbers of the atoms strictly closer than @radius_A to a point, in no promised
  * order (but always the same one). An atom at the point itself is among them.
  *
- * @found: [out] the first @max of them; may be NULL if max is 0
+ * @found: [out] [max] the first of them, the rest undefined; may be NULL if max is 0
  *
  * Returns how many there are, which may be more than @max. Cost: the atoms of the cells touched.
  */

@@ -63,10 +63,11 @@ int pn_shells_by_cn(int32_t *shell, uint32_t *shells, size_t *unpeeled,
  * @radius_A: of the probe, > 0: first peak of g(r) (papers 000, 001) or lattice constant (003).
  *            For fcc it must exceed a/2, or every octahedral hole is a surface
  *
- * Coincident atoms are all touched, or all not.
+ * Coincident atoms (nearer than 1e-7 of the radius) are all touched, or all not.
  *
- * Errors: PN_EARG (radius), PN_ENOMEM. Cost: O(N), one core: 3 us per atom in a perfect crystal
- * with the first peak as radius, 8 us with 0.2 A of noise; 8 and 12 us with the lattice constant.
+ * Errors: PN_EARG (radius, threads), PN_ENOMEM. Cost: O(N), one core: 3 us per atom in a perfect
+ * crystal with the first peak as radius, 8 us with 0.2 A of noise; 8 and 12 us with the lattice
+ * constant.
  * Source: methods R41, R45. Alpha-exposed points: Edelsbrunner and Mucke, ACM Trans. Graph. 13, 43
  * (1994).
  */

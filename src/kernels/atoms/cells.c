@@ -7,6 +7,10 @@
 
 #define CELLS_PER_POINT 4.0
 
+/* Where most points are, along an axis: without 1 in TAIL on either side, and a margin around. */
+enum { SAMPLE = 4096, TAIL = 64 };
+static const double margin = 0.25; /* of what is left */
+
 /* ---- building ------------------------------------------------------------------------------ */
 
 static void bounds(double low[3], double high[3], const double (*position_A)[3], size_t count)
@@ -30,6 +34,33 @@ static double cells_of(double along[3], const double low[3], const double high[3
 		product *= along[k];
 	}
 	return product;
+}
+
+static int compare_double(const void *a, const void *b)
+{
+	double s = *(const double *)a, t = *(const double *)b;
+
+	return (s > t) - (s < t);
+}
+
+/* Narrow the box to where most points are, by a sample of them: atoms far out are not in it. */
+static int leave_out_lone(double low[3], double high[3], const double (*position_A)[3],
+			  size_t count)
+{
+	size_t every = count / SAMPLE + 1, n = (count + every - 1) / every;
+	double *x = malloc((n + 1) * sizeof *x);
+
+	for (int k = 0; x && k < 3; k++) {
+		for (size_t i = 0; i < n; i++)
+			x[i] = position_A[i * every][k];
+		qsort(x, n, sizeof *x, compare_double);
+		double from = x[n / TAIL], to = x[n - 1 - n / TAIL], wider = margin * (to - from);
+
+		low[k] = fmax(low[k], from - wider);
+		high[k] = fmin(high[k], to + wider);
+	}
+	free(x);
+	return x != NULL;
 }
 
 static size_t cell_axis(const struct pn_cells *cells, double x, int axis)
@@ -71,11 +102,18 @@ static void sort_points(struct pn_cells *cells, const double (*position_A)[3], u
 int pn_cells_build(struct pn_cells *cells, const double (*position_A)[3], size_t count,
 		   double edge_A, struct pn_error *err)
 {
-	double low[3], high[3], along[3], most = CELLS_PER_POINT * (double)count + 64;
+	double low[3], high[3], along[3];
+	double most = fmin(CELLS_PER_POINT * (double)count + 64, UINT32_MAX);
 
 	pn_assert(edge_A > 0 && count < UINT32_MAX);
 	*cells = (struct pn_cells){ .edge_A = edge_A, .atoms = count };
 	bounds(low, high, position_A, count);
+	memcpy(cells->low_A, low, sizeof low);
+	memcpy(cells->high_A, high, sizeof high);
+	if (cells_of(along, low, high, edge_A) > most &&
+	    !leave_out_lone(low, high, position_A, count))
+		return pn_error_set(err, PN_ENOMEM, "no memory for a cell list of %zu atoms",
+				    count);
 	while (cells_of(along, low, high, cells->edge_A) > most)
 		cells->edge_A *= 1.25;
 	for (int k = 0; k < 3; k++) {
@@ -116,11 +154,7 @@ int pn_cells_range(const struct pn_cells *cells, const double center_A[3], doubl
 	double reach = radius_A + 1e-9 * cells->edge_A;
 
 	for (int k = 0; k < 3; k++) {
-		double low = center_A[k] - reach - cells->origin_A[k];
-		double high = center_A[k] + reach - cells->origin_A[k];
-
-		/* atoms on the far wall of the box lie in the last cell */
-		if (high < 0 || low > (double)cells->shape[2 - k] * cells->edge_A)
+		if (center_A[k] + reach < cells->low_A[k] || center_A[k] - reach > cells->high_A[k])
 			return 0;
 		first[2 - k] = cell_axis(cells, center_A[k] - reach, k);
 		last[2 - k] = cell_axis(cells, center_A[k] + reach, k);
@@ -138,6 +172,7 @@ static double distance2(const double a[3], const double b[3])
 size_t pn_cells_within(const struct pn_cells *cells, const double center_A[3], double radius_A,
 		       uint32_t *found, size_t max)
 {
+	double radius2 = radius_A * radius_A;
 	size_t first[3], last[3], count = 0;
 
 	if (!pn_cells_range(cells, center_A, radius_A, first, last))
@@ -149,12 +184,10 @@ size_t pn_cells_within(const struct pn_cells *cells, const double center_A[3], d
 			uint32_t end = cells->start[row + last[2] + 1];
 
 			for (uint32_t at = cells->start[row + first[2]]; at < end; at++) {
-				if (!(distance2(center_A, cells->position_A[at]) <
-				      radius_A * radius_A))
-					continue;
+				/* always written where there is room, kept if near: no branch */
 				if (count < max)
 					found[count] = cells->atom[at];
-				count++;
+				count += distance2(center_A, cells->position_A[at]) < radius2;
 			}
 		}
 	return count;
@@ -166,9 +199,8 @@ static double reach_of(const struct pn_cells *cells, const double center_A[3])
 	double sum = 0;
 
 	for (int k = 0; k < 3; k++) {
-		double from = cells->origin_A[k];
-		double to = from + (double)cells->shape[2 - k] * cells->edge_A;
-		double d = fmax(fabs(center_A[k] - from), fabs(center_A[k] - to));
+		double d = fmax(fabs(center_A[k] - cells->low_A[k]),
+				fabs(center_A[k] - cells->high_A[k]));
 
 		sum += d * d;
 	}

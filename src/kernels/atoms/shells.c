@@ -103,6 +103,7 @@ struct workspace {
 };
 
 #define WIDEN       1e-6  /* the ball is larger by this, so that exact fits are closed */
+#define SAME        1e-7  /* radii: less than WIDEN, so that a ball with them inside is empty */
 #define INSIDE      1e-9  /* a point is in a cap if it is by this: much less than WIDEN makes */
 #define PARALLEL    1e-12 /* 1 - cos^2 of directions whose rims cannot be told to cross */
 #define FIRST_CAPS  12    /* tried alone first: the nearest dozen bury an atom of the bulk */
@@ -278,17 +279,21 @@ static size_t find(const struct peeling *pl, struct workspace *w, const double p
 	return found;
 }
 
-/* Neighbours that are left, in no order. Atoms at the same place forbid nothing. */
+/*
+ * Neighbours that are left, in no order. Atoms at the same place forbid nothing; those that only
+ * rounding sets apart are at the same place.
+ */
 static size_t gather(const struct peeling *pl, struct workspace *w, uint32_t i, double reach_A)
 {
 	const double(*position_A)[3] = pl->atoms->position_A;
+	double same2_A2 = SAME * SAME * pl->radius_A * pl->radius_A;
 	size_t found = find(pl, w, position_A[i], reach_A), count = 0;
 
 	for (size_t k = 0; k < found; k++) {
 		const double *p = position_A[w->found[k]], *q = position_A[i];
 		double d[3] = { p[0] - q[0], p[1] - q[1], p[2] - q[2] }, d2 = dot(d, d);
 
-		if (pl->alive[w->found[k]] && d2 > 0)
+		if (pl->alive[w->found[k]] && d2 > same2_A2)
 			w->near[count++] = (struct near){ d2, w->found[k] };
 	}
 	return count;
@@ -417,8 +422,9 @@ static int peel_by_probe(struct peeling *pl, int32_t *shell, uint32_t *shells, i
 	int good = 1;
 
 	*shells = 0;
+	/* in the order of the cells, so that what one atom has read is still near for the next */
 	for (size_t i = 0; i < queued; i++)
-		pl->queue[i] = (uint32_t)i;
+		pl->queue[i] = pl->cells.atom[i];
 	while (left && good) {
 		++*shells;
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -484,6 +490,8 @@ int pn_shells_by_probe(int32_t *shell, uint32_t *shells, const struct pn_atoms *
 	if (!(radius_A > 0) || !isfinite(radius_A))
 		return pn_error_set(err, PN_EARG, "peeling: probe radius %g A, must be above 0",
 				    radius_A);
+	if (threads < 1)
+		return pn_error_set(err, PN_EARG, "peeling: %d threads", threads);
 	int rc = pn_cells_build(&pl.cells, atoms->position_A, atoms->count,
 				FIRST_REACH * pl.radius_A, err);
 

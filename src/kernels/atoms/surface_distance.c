@@ -2,18 +2,25 @@
 /* Distances of atoms to the mesh and to marked atoms. */
 #include "perrin/atoms/surface.h"
 
+#include "perrin/atoms/cells.h"
+
 #include "surface_tree.h"
 
 #include <math.h>
 #include <stdlib.h>
 
+#define CELL_A 4.0
 enum { RUN = 256 }; /* atoms that pass their nearest triangle on as the first guess */
 
-/* Distance of each atom from the nearest of the triangles; 0 for those marked in @zero. */
+/*
+ * Distance of each atom from the nearest of the triangles; 0 for those marked in @zero. Atoms are
+ * taken in the order of cells, so that one is near the next whatever their numbers are.
+ */
 static int distances(const struct pn_atoms *atoms, const uint32_t (*corner)[3], size_t count,
 		     const uint8_t *zero, double *depth_A, int threads)
 {
 	size_t runs = (atoms->count + RUN - 1) / RUN;
+	struct pn_cells cells = { .atoms = 0 };
 	struct pn_tree tree = { 0 };
 
 	if (!count) {
@@ -21,22 +28,25 @@ static int distances(const struct pn_atoms *atoms, const uint32_t (*corner)[3], 
 			depth_A[i] = NAN;
 		return 1;
 	}
-	if (!pn_tree_build(&tree, atoms->position_A, corner, count)) {
-		pn_tree_free(&tree);
-		return 0;
-	}
+	int good = !pn_cells_build(&cells, atoms->position_A, atoms->count, CELL_A, NULL) &&
+		   pn_tree_build(&tree, atoms->position_A, corner, count);
+
 #pragma omp parallel for num_threads(threads) schedule(static)
-	for (size_t r = 0; r < runs; r++) {
+	for (size_t r = 0; r < (good ? runs : 0); r++) {
 		size_t end = (r + 1) * RUN < atoms->count ? (r + 1) * RUN : atoms->count;
 		size_t guess = 0;
 
-		for (size_t i = r * RUN; i < end; i++)
+		for (size_t at = r * RUN; at < end; at++) {
+			uint32_t i = cells.atom[at];
+
 			depth_A[i] =
 				zero[i] ? 0
-					: pn_tree_distance_A(&tree, atoms->position_A[i], &guess);
+					: pn_tree_distance_A(&tree, cells.position_A[at], &guess);
+		}
 	}
 	pn_tree_free(&tree);
-	return 1;
+	pn_cells_free(&cells);
+	return good;
 }
 
 int pn_surface_distance(const struct pn_surface *surface, const struct pn_atoms *atoms,

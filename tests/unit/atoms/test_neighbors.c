@@ -195,6 +195,50 @@ static void lone_atoms_far_out_cost_no_memory(void **state)
 	pn_cells_free(&cells);
 }
 
+/* Eight atoms far out leave the cells as small as they are without, and all are found. */
+static void lone_atoms_far_out_cost_no_time(void **state)
+{
+	struct kit_model solid = kit_solid(PN_SHAPE_SPHERE, 3000, 3.912, 78);
+	uint32_t found[8];
+	struct pn_cells cells;
+	struct pn_rng rng;
+
+	(void)state;
+	for (size_t i = 0; i < 8; i++)
+		for (size_t k = 0; k < 3; k++)
+			solid.position_A[331 * i][k] =
+				(i >> k & 1 ? 2e3 : -9e5) * (1 + 0.01 * (double)i);
+	assert_int_equal(
+		pn_cells_build(&cells, (const double(*)[3])solid.position_A, solid.count, 3, NULL),
+		PN_OK);
+	assert_true(cells.edge_A < 3.8);
+	for (size_t c = 0; c < cells.shape[0] * cells.shape[1] * cells.shape[2]; c++)
+		assert_true(cells.start[c + 1] - cells.start[c] <= 16);
+	pn_rng_init(&rng, 4, 0);
+	for (int turn = 0; turn < 600; turn++) {
+		const double *at = solid.position_A[331 * (size_t)(turn % 8)];
+		double p[3], least = INFINITY, d, radius_A = turn % 3 ? 2.5 : 9.5e5;
+		size_t near = 0, nearest = 0;
+
+		for (int k = 0; k < 3; k++)
+			p[k] = (turn % 2 ? at[k] : 0) + (turn % 5 ? 9 : 900) * pn_rng_gauss(&rng);
+		for (size_t i = 0; i < solid.count; i++) {
+			double away = distance(p, solid.position_A[i]);
+
+			near += away < radius_A;
+			if (away < least) {
+				least = away;
+				nearest = i;
+			}
+		}
+		assert_int_equal(pn_cells_within(&cells, p, radius_A, found, 8), near);
+		assert_int_equal(pn_cells_nearest(&cells, p, &d), nearest);
+		assert_true(d == least);
+	}
+	pn_cells_free(&cells);
+	kit_free(&solid);
+}
+
 /* ---- check --------------------------------------------------------------------------------- */
 
 static void what_no_kernel_can_take_is_refused(void **state)
@@ -228,6 +272,7 @@ int main(void)
 		cmocka_unit_test(atoms_at_one_place_are_neighbors),
 		cmocka_unit_test(points_find_the_atoms_near_them),
 		cmocka_unit_test(lone_atoms_far_out_cost_no_memory),
+		cmocka_unit_test(lone_atoms_far_out_cost_no_time),
 		cmocka_unit_test(what_no_kernel_can_take_is_refused),
 	};
 

@@ -369,7 +369,11 @@ static void few_atoms(void **state)
 
 /* ---- real models --------------------------------------------------------------------------- */
 
-/* Cut-offs of the papers: 3.41 A for platinum, 3.825 and 3.675 for the alloys, 3.688 for glass. */
+/*
+ * Cut-offs of the papers: 3.41 A for platinum, 3.825 and 3.675 for the alloys, 3.688 for glass. The
+ * last is from bins of 0.1 A that are named by where they begin (published_curve), so that it is
+ * 3.738 of distance.
+ */
 static void published_minima(void **state)
 {
 	(void)state;
@@ -382,7 +386,7 @@ static void published_minima(void **state)
 		{ "models/pt_4d/stage3_docked_ATMS.pdb", 1, 3.41, 0.05 },
 		{ "models/hea/HEA04_1501.xyz", 0, 3.8250, 0.01 },
 		{ "models/hea/HEA18_2904.xyz", 0, 3.6750, 0.01 },
-		{ "models/mg8/final_MG_18356.xyz", 0, 3.688, 0.07 },
+		{ "models/mg8/final_MG_18356.xyz", 0, 3.738, 0.02 },
 	};
 
 	for (size_t n = 0; n < PN_COUNT(known); n++) {

@@ -513,7 +513,41 @@ static void coincident_atoms_are_peeled_together(void **state)
 	kit_free(&pile);
 }
 
-static void a_bad_radius_is_refused(void **state)
+/*
+ * Atoms that only rounding sets apart are at one place as well: each atom of a cuboctahedron twice,
+ * 1e-15 A or so from the other, both are in the shell that one alone is in.
+ */
+static void nearly_coincident_atoms_are_peeled_together(void **state)
+{
+	(void)state;
+	struct kit_model one = kit_solid(PN_SHAPE_CUBOCTAHEDRON, 309, A_A, 78);
+	struct kit_model two = kit_solid(PN_SHAPE_CUBOCTAHEDRON, 923, A_A, 78);
+
+	kit_turn(&one, 4);
+	two.count = 2 * one.count;
+	for (size_t i = 0; i < one.count; i++)
+		for (size_t k = 0; k < 3; k++) {
+			double x = one.position_A[i][k];
+
+			two.position_A[i][k] = x;
+			two.position_A[i + one.count][k] =
+				(i + k) % 3 ? nextafter(x, i % 2 ? 1e3 : -1e3) : x;
+		}
+	for (int r = 0; r < 2; r++) {
+		struct result a = by_probe(&one, r ? A_A : FIRST_A, 1);
+		struct result b = by_probe(&two, r ? A_A : FIRST_A, 1);
+
+		assert_int_equal(b.shells, a.shells);
+		for (size_t i = 0; i < two.count; i++)
+			assert_int_equal(b.shell[i], a.shell[i % one.count]);
+		free(a.shell);
+		free(b.shell);
+	}
+	kit_free(&one);
+	kit_free(&two);
+}
+
+static void bad_arguments_are_refused(void **state)
 {
 	(void)state;
 	struct kit_model m = kit_solid(PN_SHAPE_CUBOCTAHEDRON, 13, A_A, 78);
@@ -529,6 +563,7 @@ static void a_bad_radius_is_refused(void **state)
 				 PN_EARG);
 		assert_non_null(strstr(err.text, "radius"));
 	}
+	assert_int_equal(pn_shells_by_probe(shell, &shells, &view, 2, 0, NULL), PN_EARG);
 	kit_free(&m);
 }
 
@@ -571,7 +606,8 @@ int main(void)
 		cmocka_unit_test(rotation_numbering_and_threads_change_nothing),
 		cmocka_unit_test(odd_models_are_peeled_too),
 		cmocka_unit_test(coincident_atoms_are_peeled_together),
-		cmocka_unit_test(a_bad_radius_is_refused),
+		cmocka_unit_test(nearly_coincident_atoms_are_peeled_together),
+		cmocka_unit_test(bad_arguments_are_refused),
 		cmocka_unit_test(composition_by_shell),
 	};
 
