@@ -228,7 +228,7 @@ static void sro_json(struct pn_json *json, const struct pn_analysis *a)
 		pn_json_end(json);
 	}
 	pn_json_end(json);
-	/* heterogeneous centres by the fraction of a species around them, bins of 1/20 */
+	/* heterogeneous centres by the fraction of a species around them, bins of 1/12 */
 	pn_json_object(json, "fraction_around_heterogeneous");
 	for (size_t s = 0; s < a->species.count; s++) {
 		pn_json_array(json, pn_element_symbol(a->species.element[s]));

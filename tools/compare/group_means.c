@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GREY 7 /* of the palette of the page */
+
 /* A number of a model: a row of the table of figures, or what depends on the species. */
 struct quantity {
 	char name[48];
@@ -140,6 +142,32 @@ static int write_means(const char *path, const struct compare_group *group,
 	return pn_csv_finish(csv, err);
 }
 
+/* The numbers that the page shows, and what stands above them; all of them are in the table. */
+static const char *title_of(const struct quantity *q)
+{
+	static const struct {
+		const char *name, *title;
+	} shown[] = {
+		{ "atoms", "Atoms" },
+		{ "diameter_A", "Diameter" },
+		{ "specific_area_per_A", "Specific surface area" },
+		{ "sphericity", "Sphericity" },
+		{ "cn_mean", "Mean coordination number" },
+		{ "a_A", "Lattice constant" },
+		{ "strain_mean", "Mean strain" },
+		{ "radial_strain_mean", "Mean radial strain" },
+		{ "Q6_mean", "Mean Q6" },
+		{ "disordered_fraction", "Disordered fraction" },
+		{ "gcn_surface_mean", "Generalised coordination of the surface" },
+		{ "ln_activity_of_mean", "Activity, ln of the mean" },
+	};
+
+	for (size_t k = 0; k < PN_COUNT(shown); k++)
+		if (strcmp(q->name, shown[k].name) == 0)
+			return shown[k].title;
+	return q->row ? NULL : q->name;
+}
+
 /* One number over the stages: the particles as points, their mean with its spread as a line. */
 static void plot_figure(struct report *report, const struct compare_group *group,
 			const struct quantity *q)
@@ -162,7 +190,7 @@ static void plot_figure(struct report *report, const struct compare_group *group
 	}
 	series[0] = (struct report_series){ .name = "mean, s.d.",
 					    .kind = REPORT_MARKED,
-					    .color = REPORT_COLORS,
+					    .color = GREY,
 					    .count = stages,
 					    .x = x,
 					    .y = mean,
@@ -181,7 +209,7 @@ static void plot_figure(struct report *report, const struct compare_group *group
 	snprintf(axis, sizeof axis, "%s%s%s%s", q->name, q->unit[0] ? " (" : "", q->unit,
 		 q->unit[0] ? ")" : "");
 	report_plot(report,
-		    &(struct report_plot){ .title = q->row ? q->row->brief : q->name,
+		    &(struct report_plot){ .title = title_of(q),
 					   .x = { .title = isnan(group->particle[0].time_s[0])
 								   ? "Stage"
 								   : "Time (s)" },
@@ -191,29 +219,6 @@ static void plot_figure(struct report *report, const struct compare_group *group
 done:
 	free(series);
 	free(memory);
-}
-
-static int is_shown(const struct quantity *q)
-{
-	static const char *const shown[] = {
-		"atoms",
-		"diameter_A",
-		"specific_area_per_A",
-		"sphericity",
-		"cn_mean",
-		"a_A",
-		"strain_mean",
-		"radial_strain_mean",
-		"Q6_mean",
-		"disordered_fraction",
-		"gcn_surface_mean",
-		"ln_activity_of_mean",
-	};
-
-	for (size_t k = 0; k < PN_COUNT(shown); k++)
-		if (strcmp(q->name, shown[k]) == 0)
-			return 1;
-	return !q->row;
 }
 
 static int write_page(const char *path, const struct compare_group *group, const struct quantity *q,
@@ -237,7 +242,7 @@ static int write_page(const char *path, const struct compare_group *group, const
 			       "Points: particles. Line: their mean, with the standard deviation "
 			       "among them.");
 		for (size_t k = 0; k < count; k++)
-			if (is_shown(&q[k]))
+			if (title_of(&q[k]))
 				plot_figure(report, group, &q[k]);
 		rc = report_write(report, path, err);
 	}

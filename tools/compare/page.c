@@ -115,7 +115,10 @@ static int begin(struct page *page, const char *footer, struct pn_error *err)
 				    ? page_text(page, "%zu, of which %zu are shown",
 						page->series->models, page->models)
 				    : page_text(page, "%zu", page->models) },
-		{ page->series->has_times ? "Times" : "Models in order", times },
+		{ page->series->has_times ? "Times"
+		  : page->models > 1      ? "Models in order"
+					  : "Name",
+		  times },
 		{ "Atoms", counts },
 		{ "Species", species_text(page) },
 	};

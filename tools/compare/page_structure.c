@@ -53,7 +53,7 @@ static void table_of_fates(struct page *page)
 static struct report_plot fate_histogram(struct page *page, size_t k, size_t column,
 					 const char *axis, double first, double width, size_t bins)
 {
-	static const int colors[PN_FATES] = { 8, 4, 3, 7, 1 };
+	static const int colors[PN_FATES] = { 1, 2, 3, 4, 5 }; /* as in the 3D views */
 	const struct pn_pairing *pairing = &page->step[k]->pairing;
 	struct report_series *series = page_take(page, PN_FATES * sizeof *series);
 	size_t n = 0;

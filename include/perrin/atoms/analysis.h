@@ -14,7 +14,7 @@
 #include "perrin/atoms/sro.h"
 #include "perrin/atoms/surface.h"
 
-#define PN_MIXED_BINS 20
+#define PN_MIXED_BINS 12 /* so that k of 12 neighbours have a bin of their own */
 
 /** Which atoms are the surface, where a quantity is of surface atoms only. */
 enum pn_surface_rule {
