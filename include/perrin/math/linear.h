@@ -6,7 +6,7 @@
 #include "perrin/base/status.h"
 
 /*
- * Matrices are row-major double, [rows][columns]. All functions are reentrant. The ones over LAPACK
+ * Matrices are row-major double, [rows][columns]. All functions are reentrant. The ones over GSL
  * run in one thread and cost O(n^3).
  */
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <lapacke.h>
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_linalg.h>
 
 /* ---- 3x3 ----------------------------------------------------------------------------------- */
 
@@ -73,61 +74,78 @@ int pn_matrix3_invert(double out[3][3], const double a[3][3])
 	return 1;
 }
 
-/* One Jacobi rotation that zeroes m[p][q]; the rows of v follow. */
-static void jacobi(double m[3][3], double v[3][3], int p, int q)
+/* One Jacobi rotation that zeroes m[p][q] of n x n; the rows of v follow. */
+static void jacobi(double *m, double *v, int n, int p, int q)
 {
-	if (m[p][q] == 0)
+	if (m[p * n + q] == 0)
 		return;
-	double theta = (m[q][q] - m[p][p]) / (2 * m[p][q]);
+	double theta = (m[q * n + q] - m[p * n + p]) / (2 * m[p * n + q]);
 	double t = copysign(1, theta) / (fabs(theta) + sqrt(theta * theta + 1));
 	double c = 1 / sqrt(t * t + 1), s = t * c;
 
-	for (int k = 0; k < 3; k++) {
-		double a = m[k][p], b = m[k][q];
+	for (int k = 0; k < n; k++) {
+		double a = m[k * n + p], b = m[k * n + q];
 
-		m[k][p] = c * a - s * b;
-		m[k][q] = s * a + c * b;
+		m[k * n + p] = c * a - s * b;
+		m[k * n + q] = s * a + c * b;
 	}
-	for (int k = 0; k < 3; k++) {
-		double a = m[p][k], b = m[q][k];
+	for (int k = 0; k < n; k++) {
+		double a = m[p * n + k], b = m[q * n + k];
 
-		m[p][k] = c * a - s * b;
-		m[q][k] = s * a + c * b;
-		a = v[p][k];
-		b = v[q][k];
-		v[p][k] = c * a - s * b;
-		v[q][k] = s * a + c * b;
+		m[p * n + k] = c * a - s * b;
+		m[q * n + k] = s * a + c * b;
+		a = v[p * n + k];
+		b = v[q * n + k];
+		v[p * n + k] = c * a - s * b;
+		v[q * n + k] = s * a + c * b;
 	}
-	m[p][q] = m[q][p] = 0;
+	m[p * n + q] = m[q * n + p] = 0;
+}
+
+static double off_diagonal(const double *m, int n)
+{
+	double most = 0;
+
+	for (int p = 0; p < n; p++)
+		for (int q = p + 1; q < n; q++)
+			most = fmax(most, fabs(m[p * n + q]));
+	return most;
+}
+
+/*
+ * Eigenvalues of a symmetric matrix of up to 4 rows, left on its diagonal, and the eigenvectors as
+ * rows of v. Converges quadratically: 4 to 6 sweeps; 30 stop what is not finite.
+ */
+static void diagonalize(double *m, double *v, int n)
+{
+	for (int i = 0; i < n * n; i++)
+		v[i] = i % (n + 1) == 0;
+	for (int sweep = 0; sweep < 30 && off_diagonal(m, n) > 0; sweep++)
+		for (int p = 0; p < n; p++)
+			for (int q = p + 1; q < n; q++)
+				jacobi(m, v, n, p, q);
 }
 
 void pn_symmetric3_eigen(double value[3], double vector[3][3], const double a[3][3])
 {
-	double m[3][3], v[3][3] = { { 1, 0, 0 }, { 0, 1, 0 }, { 0, 0, 1 } }, turned[3];
+	double m[9], v[9], turned[3];
 	int order[3] = { 0, 1, 2 };
 
 	for (int i = 0; i < 3; i++)
 		for (int j = 0; j < 3; j++)
-			m[i][j] = i <= j ? a[i][j] : a[j][i];
-	/* converges quadratically: 4 or 5 sweeps; 30 stop what is not finite */
-	for (int sweep = 0; sweep < 30; sweep++) {
-		if (m[0][1] == 0 && m[0][2] == 0 && m[1][2] == 0)
-			break;
-		jacobi(m, v, 0, 1);
-		jacobi(m, v, 0, 2);
-		jacobi(m, v, 1, 2);
-	}
+			m[3 * i + j] = i <= j ? a[i][j] : a[j][i];
+	diagonalize(m, v, 3);
 	for (int i = 0; i < 2; i++)
 		for (int j = 0; j < 2 - i; j++)
-			if (m[order[j]][order[j]] > m[order[j + 1]][order[j + 1]]) {
+			if (m[4 * order[j]] > m[4 * order[j + 1]]) {
 				int swap = order[j];
 
 				order[j] = order[j + 1];
 				order[j + 1] = swap;
 			}
 	for (int i = 0; i < 3; i++) {
-		value[i] = m[order[i]][order[i]];
-		memcpy(vector[i], v[order[i]], sizeof vector[i]);
+		value[i] = m[4 * order[i]];
+		memcpy(vector[i], v + 3 * order[i], sizeof vector[i]);
 	}
 	cross(turned, vector[0], vector[1]);
 	if (dot(turned, vector[2]) < 0)
@@ -149,26 +167,36 @@ int pn_polar_rotation(double out[3][3], const double a[3][3])
 		{ 0, 0, a[1][1] - a[0][0] - a[2][2], a[1][2] + a[2][1] },
 		{ 0, 0, 0, a[2][2] - a[0][0] - a[1][1] },
 	};
-	double value[4] = { 0 };
-	int info = LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'V', 'U', 4, &n[0][0], 4, value);
+	double v[4][4], least = INFINITY, second = -INFINITY;
+	int best = 0;
 
-	if (info != 0) { /* only numbers that are not finite */
-		memset(out, 0, 9 * sizeof(double));
-		out[0][0] = out[1][1] = out[2][2] = 1;
-		return 0;
+	for (int i = 0; i < 4; i++)
+		for (int j = 0; j < i; j++)
+			n[i][j] = n[j][i];
+	diagonalize(&n[0][0], &v[0][0], 4);
+	for (int i = 0; i < 4; i++) {
+		best = n[i][i] > n[best][best] ? i : best;
+		least = fmin(least, n[i][i]);
 	}
-	double w = n[0][3], x = n[1][3], y = n[2][3], z = n[3][3];
+	for (int i = 0; i < 4; i++)
+		second = i != best ? fmax(second, n[i][i]) : second;
+	double w = v[best][0], x = v[best][1], y = v[best][2], z = v[best][3];
 	const double r[3][3] = {
 		{ 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y) },
 		{ 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x) },
 		{ 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y) },
 	};
 
+	if (!isfinite(w + x + y + z)) { /* what came in was not */
+		memset(out, 0, 9 * sizeof(double));
+		out[0][0] = out[1][1] = out[2][2] = 1;
+		return 0;
+	}
 	memcpy(out, r, sizeof r);
-	return value[3] - value[2] > 1e-12 * (fabs(value[3]) + fabs(value[0]));
+	return n[best][best] - second > 1e-12 * (fabs(n[best][best]) + fabs(least));
 }
 
-/* ---- over LAPACK --------------------------------------------------------------------------- */
+/* ---- over GSL ------------------------------------------------------------------------------ */
 
 static int all_finite(const double *a, size_t count)
 {
@@ -212,9 +240,12 @@ static void scale_back(double *x, double *covariance, const int *exponent, int c
 	}
 }
 
-/* x = v diag(1/s) u^T b and covariance = v diag(1/s^2) v^T over the directions that count. */
+/*
+ * x = v diag(1/s) u^T b and covariance = v diag(1/s^2) v^T over the directions that count, the
+ * columns of u and v.
+ */
 static int from_svd(double *x, double *covariance, const double *u, const double *s,
-		    const double *vt, const double *b, int rows, int columns)
+		    const double *v, const double *b, int rows, int columns)
 {
 	int rank = 0;
 
@@ -230,10 +261,10 @@ static int from_svd(double *x, double *covariance, const double *u, const double
 		for (int r = 0; r < rows; r++)
 			along += u[(size_t)r * columns + k] * b[r];
 		for (int i = 0; i < columns; i++) {
-			x[i] += along / s[k] * vt[k * columns + i];
+			x[i] += along / s[k] * v[i * columns + k];
 			for (int j = 0; covariance && j < columns; j++)
 				covariance[i * columns + j] +=
-					vt[k * columns + i] * vt[k * columns + j] / s[k] / s[k];
+					v[i * columns + k] * v[j * columns + k] / s[k] / s[k];
 		}
 	}
 	return rank;
@@ -248,7 +279,7 @@ int pn_least_squares(double *x, double *covariance, int *rank, const double *a, 
 	if (!all_finite(a, (size_t)rows * columns) || !all_finite(b, (size_t)rows))
 		return pn_error_set(err, PN_EARG, "least squares: a number is not finite");
 	size_t count = (size_t)rows * columns, square = (size_t)columns * columns;
-	double *work = malloc((2 * count + square + 2 * (size_t)columns) * sizeof *work);
+	double *work = malloc((count + square + 2 * (size_t)columns) * sizeof *work);
 	int *exponent = malloc((size_t)columns * sizeof *exponent);
 
 	if (!work || !exponent) {
@@ -256,16 +287,19 @@ int pn_least_squares(double *x, double *covariance, int *rank, const double *a, 
 		free(exponent);
 		return pn_error_set(err, PN_ENOMEM, "no memory for %d equations", rows);
 	}
-	double *copy = work, *u = copy + count, *vt = u + count, *s = vt + square;
-	double *rest = s + columns;
+	double *u = work, *v = u + count, *s = v + square, *rest = s + columns;
+	gsl_matrix_view um = gsl_matrix_view_array(u, (size_t)rows, (size_t)columns);
+	gsl_matrix_view vm = gsl_matrix_view_array(v, (size_t)columns, (size_t)columns);
+	gsl_vector_view sv = gsl_vector_view_array(s, (size_t)columns);
+	gsl_vector_view wv = gsl_vector_view_array(rest, (size_t)columns);
 
-	memcpy(copy, a, count * sizeof *a);
-	scale_columns(copy, exponent, rows, columns);
-	int info = LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'S', 'S', rows, columns, copy, columns, s, u,
-				  columns, vt, columns, rest);
+	memcpy(u, a, count * sizeof *a);
+	scale_columns(u, exponent, rows, columns);
+	gsl_set_error_handler_off(); /* it would end the program */
+	int code = gsl_linalg_SV_decomp(&um.matrix, &vm.matrix, &sv.vector, &wv.vector);
 
-	if (info == 0) {
-		int found = from_svd(x, covariance, u, s, vt, b, rows, columns);
+	if (code == GSL_SUCCESS) {
+		int found = from_svd(x, covariance, u, s, v, b, rows, columns);
 
 		scale_back(x, covariance, exponent, columns);
 		if (rank)
@@ -273,27 +307,33 @@ int pn_least_squares(double *x, double *covariance, int *rank, const double *a, 
 	}
 	free(work);
 	free(exponent);
-	if (info != 0)
-		return pn_error_set(err, info > 0 ? PN_EARG : PN_ENOMEM,
-				    "least squares: SVD of %d x %d gave up (%d)", rows, columns,
-				    info);
+	if (code != GSL_SUCCESS)
+		return pn_error_set(err, PN_EARG, "least squares: SVD of %d x %d gave up: %s", rows,
+				    columns, gsl_strerror(code));
 	return PN_OK;
 }
 
 int pn_solve_positive(double *x, const double *a, const double *b, int n, struct pn_error *err)
 {
-	double *copy = malloc((size_t)n * n * sizeof *copy);
+	double *copy = malloc(((size_t)n * n + 1) * sizeof *copy);
 
 	if (!copy)
 		return pn_error_set(err, PN_ENOMEM, "no memory for %d equations", n);
-	memcpy(copy, a, (size_t)n * n * sizeof *a);
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < n; j++)
+			copy[i * n + j] = i <= j ? a[i * n + j] : a[j * n + i];
 	memmove(x, b, (size_t)n * sizeof *b);
-	int info = LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', n, 1, copy, n, x, 1);
+	gsl_matrix_view m = gsl_matrix_view_array(copy, (size_t)n, (size_t)n);
+	gsl_vector_view v = gsl_vector_view_array(x, (size_t)n);
 
+	gsl_set_error_handler_off();
+	int code =
+		all_finite(copy, (size_t)n * n) ? gsl_linalg_cholesky_decomp1(&m.matrix) : GSL_EDOM;
+
+	if (code == GSL_SUCCESS)
+		code = gsl_linalg_cholesky_svx(&m.matrix, &v.vector);
 	free(copy);
-	if (info > 0)
+	if (code != GSL_SUCCESS)
 		return pn_error_set(err, PN_EARG, "matrix of %d rows is not positive definite", n);
-	if (info < 0)
-		return pn_error_set(err, PN_EARG, "%d equations: a number is not finite", n);
 	return PN_OK;
 }
