@@ -3,6 +3,7 @@
 #include "compare/compare.h"
 
 #include "command.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -188,8 +189,14 @@ static void footer_of(char *buf, size_t size, const struct compare_options *opti
 
 static int make_folder(const char *path, struct pn_error *err)
 {
-	if (mkdir(path, 0777) && errno != EEXIST)
+	struct stat status;
+
+	if (mkdir(path, 0777) == 0)
+		return PN_OK;
+	if (errno != EEXIST)
 		return pn_error_errno(err, errno, "%s", path);
+	if (stat(path, &status) || !S_ISDIR(status.st_mode))
+		return pn_error_set(err, PN_EEXIST, "%s: is there and is no folder", path);
 	return PN_OK;
 }
 
@@ -254,10 +261,13 @@ static void print_particle(const struct compare_particle *p)
 	for (size_t m = 0; m < p->count; m++) {
 		const struct pn_figures *f = &p->series.analysis[m].figures;
 
-		printf("%-12s %6.0f atoms, diameter %.3f A, a %.4f A, %.0f disordered, surface "
+		char lattice[PN_TEXT_SHORT];
+
+		printf("%-12s %6.0f atoms, diameter %.3f A, a %s A, %.0f disordered, surface "
 		       "%.0f\n",
-		       compare_label(from, sizeof from, p, m), f->atoms, f->diameter_A, f->a_A,
-		       f->disordered_atoms, f->surface_atoms_mesh);
+		       compare_label(from, sizeof from, p, m), f->atoms, f->diameter_A,
+		       pn_text_fixed(lattice, f->a_A, 4), f->disordered_atoms,
+		       f->surface_atoms_mesh);
 	}
 	for (size_t k = 0; k + 1 < p->count; k++) {
 		const struct pn_series_step *step = &p->series.step[k];

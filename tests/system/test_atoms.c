@@ -319,6 +319,9 @@ static void wrong_words_are_told(void **state)
 	PERRIN(&r, 2, "compare", model, model, "--times", "5,3", "--out", out);
 	kit_says(r.err, "model 2 is of 3 s");
 	kit_free(&r);
+	PERRIN(&r, 1, "compare", model, model, "--out", model);
+	kit_says(r.err, "is no folder");
+	kit_free(&r);
 	for (size_t k = 0; k < PN_COUNT(lists); k++) {
 		testkit_write(list, lists[k].text, strlen(lists[k].text));
 		kit_run(&r, (const char *const[]){ "compare", "--particles", list, "--out", out,
