@@ -56,6 +56,14 @@ void pn_checkpoint_close(struct pn_checkpoint_files *files)
 	files->open = 0;
 }
 
+int pn_checkpoint_forget(struct pn_checkpoint_files *files, struct pn_error *err)
+{
+	for (int i = 0; i < 2; i++)
+		if (ftruncate(files->fd[i], 0))
+			return pn_error_errno(err, errno, "%s.%d", files->path, i);
+	return PN_OK;
+}
+
 int pn_checkpoint_write(struct pn_checkpoint_files *files, struct pn_checkpoint *checkpoint,
 			const struct pn_blob *state, struct pn_error *err)
 {

@@ -43,4 +43,7 @@ int pn_checkpoint_write(struct pn_checkpoint_files *files, struct pn_checkpoint 
 int pn_checkpoint_read(struct pn_checkpoint_files *files, struct pn_checkpoint *checkpoint,
 		       struct pn_blob *state, struct pn_error *err);
 
+/** pn_checkpoint_forget - there is none any more; numbers of later ones go on. */
+int pn_checkpoint_forget(struct pn_checkpoint_files *files, struct pn_error *err);
+
 #endif

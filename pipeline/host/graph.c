@@ -264,6 +264,9 @@ static int add_input(struct parse *p, const yaml_node_t *entry, struct pn_graph_
 		return fail_at(p, name_node, "stage %s: input %s takes %s, stream %s carries %s",
 			       stage->name, port->name, port->schema->type, name,
 			       p->graph->streams[stream].schema->type);
+	/* what a journal names must not be lost in a power cut */
+	if (port->side)
+		p->graph->streams[stream].durability = PN_DURABLE_EACH;
 	input->stream = (unsigned)stream;
 	input->slot = p->graph->streams[stream].reader_count++;
 	if (input->slot >= PN_WINDOW_READERS_MAX - 1) /* the last is the writer's own */
@@ -292,6 +295,12 @@ static int read_inputs(struct parse *p, const yaml_node_t *map, struct pn_graph_
 		if (rc)
 			return rc;
 	}
+	unsigned sides = 0;
+	for (unsigned i = 0; i < stage->input_count; i++)
+		sides += stage->ops->inputs[i].side != 0;
+	if (sides && sides == stage->input_count)
+		return fail_at(p, node, "stage %s: nothing but side inputs is connected",
+			       stage->name);
 	for (unsigned i = stage->input_count; stage->ops->inputs[i].name; i++)
 		if (!stage->ops->inputs[i].optional)
 			return fail_at(p, node, "stage %s: input %s is not connected", stage->name,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "host.h"
 
+#include "carry.h"
 #include "perrin/base/clock.h"
 #include "perrin/base/file.h"
 #include "perrin/math/fft.h"
@@ -395,12 +396,15 @@ int pn_run_in_threads(struct pn_run *run)
 
 /* ---- the run ------------------------------------------------------------------------------- */
 
-static int make_windows(struct pn_run *run, struct pn_error *err)
+static int make_windows(struct pn_run *run, const struct pn_carried *carried, struct pn_error *err)
 {
 	const struct pn_graph *graph = run->config->graph;
 
 	for (unsigned i = 0; i < graph->stream_count; i++) {
 		const struct pn_graph_stream *s = &graph->streams[i];
+
+		if (carried->streams[i]) /* read from disk: nobody writes it */
+			continue;
 		/* each reader may hold a chunk; the writer needs two more to go on */
 		unsigned least = s->reader_count + 3;
 		unsigned count = s->chunk_count > least ? (unsigned)s->chunk_count : least;
@@ -538,6 +542,7 @@ int pn_run(const struct pn_run_config *config, struct pn_error *err)
 		.restart_limit = config->restart_limit ? config->restart_limit : 10,
 		.checkpoint_ms = config->checkpoint_ms ? config->checkpoint_ms : 200,
 	};
+	struct pn_carried carried = { 0 };
 	char wisdom[PATH_MAX];
 	int rc = make_session(config, err);
 
@@ -550,13 +555,17 @@ int pn_run(const struct pn_run_config *config, struct pn_error *err)
 	if (!rc)
 		rc = pn_metrics_create(&run.metrics, config->session, config->graph, err);
 	if (!rc)
-		rc = make_windows(&run, err);
-	if (!rc)
 		rc = make_link_base(&run, err);
-	if (rc)
+	if (!rc && !config->retrain)
+		rc = pn_carry(&carried, config->graph, config->session, config->source_uri, err);
+	if (!rc)
+		rc = make_windows(&run, &carried, err);
+	if (rc) {
+		pn_carry_undo(&carried, config->graph, config->session);
 		unmake_session(config->session);
-	else
+	} else {
 		rc = run_graph(&run, err);
+	}
 	remove_link_base(&run);
 	for (unsigned i = 0; i < config->graph->stream_count; i++)
 		pn_window_destroy(run.windows[i]);

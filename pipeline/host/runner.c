@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include "checkpoint.h"
+#include "order.h"
 #include "perrin/base/clock.h"
 #include "perrin/detector/source.h"
 
@@ -15,6 +16,7 @@
 #define ACK_EVERY       64  /* messages of a source after which a checkpoint lets it be acknowledged */
 #define END_WAIT_NS     (2 * PN_NS_PER_S) /* for a producer to hear again that its end is known */
 #define TELL_NS         (PN_NS_PER_MS / 4) /* between two notices of new records, when busy */
+#define SIDE_MAX        16  /* side messages before one main message, which must not wait long */
 
 struct input {
 	struct pn_link *link;
@@ -22,6 +24,8 @@ struct input {
 	int held, ended;
 	uint64_t next;     /* first record not taken yet */
 	uint64_t passed;   /* records that a link of policy `freshest` left out before msg */
+	int side;          /* taken when it comes */
+	enum pn_link_policy policy; /* of the link as it is now; a journal is obeyed with `every` */
 	const struct pn_stage_metrics *producer;
 };
 
@@ -62,6 +66,11 @@ struct pn_runner {
 	unsigned mark_first, mark_count;
 	unsigned until_service;
 	struct pn_checkpoint_files files;
+	struct pn_order order;           /* open if there is a side input */
+	uint64_t side_position, side_count; /* side messages taken at this position of the main ones */
+	const struct input *under_way;   /* whose message the stage is at */
+	struct input *offered;           /* whose message it refused for want of room, NULL: none's */
+	int closing;                     /* had drained already: only its end is to be told */
 	int source_ended;                /* known from the source, or from the checkpoint */
 	int64_t source_end_ns;           /* when to stop waiting for a source that had ended before */
 	int ended;
@@ -128,7 +137,19 @@ static void ctx_skip(struct pn_ctx *ctx, unsigned reason, uint64_t count)
 	r->counts.skipped[reason] += count;
 }
 
-static const struct pn_ctx_ops ctx_ops = { .emit = ctx_emit, .done = ctx_done, .skip = ctx_skip };
+static uint64_t ctx_behind(struct pn_ctx *ctx)
+{
+	const struct pn_runner *r = (const struct pn_runner *)ctx;
+	const struct input *in = r->under_way;
+
+	pn_assert(r->ops->timed);
+	return in && in->link && !r->config.timeless ? pn_link_available(in->link) - in->msg.seq - 1
+						     : 0;
+}
+
+static const struct pn_ctx_ops ctx_ops = {
+	.emit = ctx_emit, .done = ctx_done, .skip = ctx_skip, .behind = ctx_behind
+};
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
@@ -185,7 +206,8 @@ static int open_output(struct pn_runner *r, unsigned port, uint64_t next, struct
 		return rc;
 	if (recovery.bytes_cut) /* nothing goes without a word */
 		pn_metrics_error(r->metrics, recovery.text);
-	/* a link that skips gives other messages the second time: what comes now is new */
+	/* a link that skips gives other messages the second time, and a timed stage other results:
+	 * what comes now is new */
 	if (next == FROM_THE_END)
 		next = pn_log_count(out->writer);
 	rc = pn_log_rewind(out->writer, next, err);
@@ -208,7 +230,8 @@ static const struct pn_stage_metrics *producer_of(const struct pn_runner *r, uns
 	return NULL;
 }
 
-static int open_input(struct pn_runner *r, unsigned port, uint64_t next, struct pn_error *err)
+static int open_link(struct pn_runner *r, unsigned port, uint64_t next, enum pn_link_policy policy,
+		     struct pn_error *err)
 {
 	const struct pn_graph_input *wire = &r->stage->inputs[port];
 	char dir[PATH_MAX], endpoint[PATH_MAX];
@@ -217,15 +240,47 @@ static int open_input(struct pn_runner *r, unsigned port, uint64_t next, struct 
 	link_path(r, wire->stream, endpoint, sizeof endpoint);
 	struct pn_link_config config = {
 		.endpoint = endpoint,
-		.policy = wire->policy,
+		.policy = policy,
 		.from = next,
 		.dir = dir,
 		.window = window_of(r, wire->stream),
 		.slot = wire->slot,
 	};
-	r->inputs[port].next = next;
-	r->inputs[port].producer = producer_of(r, wire->stream);
+	r->inputs[port].policy = policy;
 	return pn_link_open(&r->inputs[port].link, &config, err);
+}
+
+static int open_input(struct pn_runner *r, unsigned port, uint64_t next, struct pn_error *err)
+{
+	struct input *in = &r->inputs[port];
+
+	in->next = next;
+	in->producer = producer_of(r, r->stage->inputs[port].stream);
+	in->side = r->ops->inputs[port].side;
+	return open_link(r, port, next, r->stage->inputs[port].policy, err);
+}
+
+/* The journal of the side inputs, if there are any. */
+static int open_order(struct pn_runner *r, const struct pn_checkpoint *checkpoint,
+		      struct pn_error *err)
+{
+	char path[PATH_MAX], said[160];
+	uint64_t bytes_cut;
+	int sides = 0;
+
+	for (unsigned i = 0; i < r->input_count; i++)
+		sides += r->inputs[i].side;
+	if (!sides)
+		return PN_OK;
+	snprintf(path, sizeof path, "%s/checkpoints/%s.order", r->config.session, r->stage->name);
+	int rc = pn_order_open(&r->order, path, checkpoint->next_in, &bytes_cut, err);
+	if (!rc && bytes_cut) {
+		snprintf(said, sizeof said,
+			 "%s.order: a torn end of %llu bytes is cut, %llu entries stay", r->stage->name, (unsigned long long)bytes_cut,
+			 (unsigned long long)r->order.count);
+		pn_metrics_error(r->metrics, said);
+	}
+	return rc;
 }
 
 static int open_source(struct pn_runner *r, uint64_t next, struct pn_error *err)
@@ -269,6 +324,20 @@ static int checkpoint_holds(const struct pn_runner *r, const struct pn_checkpoin
 	return 1;
 }
 
+/* Streams are closed after the stage has drained, and readers may have seen the end. */
+static int an_output_ended(const struct pn_runner *r)
+{
+	int any = 0, ended;
+
+	for (unsigned i = 0; i < PN_PORTS_MAX; i++) {
+		if (r->stage->outputs[i] < 0)
+			continue;
+		records_of(r, (unsigned)r->stage->outputs[i], &ended);
+		any |= ended;
+	}
+	return any;
+}
+
 /* Without a checkpoint that holds the stage runs again from the start: slower, but right. */
 static int load_checkpoint(struct pn_runner *r, struct pn_checkpoint *checkpoint,
 			   struct pn_error *err)
@@ -283,9 +352,11 @@ static int load_checkpoint(struct pn_runner *r, struct pn_checkpoint *checkpoint
 		return rc;
 	rc = pn_checkpoint_read(&r->files, checkpoint, &blob, err);
 	if (rc == PN_ENOENT || (!rc && !checkpoint_holds(r, checkpoint))) {
+		/* nor may it hold later, when the streams have grown again: side messages may have
+		 * come elsewhere then */
 		memset(checkpoint, 0, sizeof *checkpoint);
 		memset(err, 0, sizeof *err);
-		rc = PN_OK;
+		rc = pn_checkpoint_forget(&r->files, err);
 	} else if (!rc && r->ops->load && blob.bytes) {
 		rc = r->ops->load(r->state, &r->ctx, blob.data, blob.bytes);
 		if (rc)
@@ -315,7 +386,7 @@ static int open_state(struct pn_runner *r, struct pn_checkpoint *checkpoint, str
 static int open_all(struct pn_runner *r, struct pn_error *err)
 {
 	struct pn_checkpoint checkpoint = { 0 };
-	int rc = open_state(r, &checkpoint, err), exact = 1;
+	int rc = open_state(r, &checkpoint, err), exact = !r->ops->timed;
 
 	if (rc)
 		return rc;
@@ -326,7 +397,9 @@ static int open_all(struct pn_runner *r, struct pn_error *err)
 		return PN_OK;
 	}
 	for (unsigned i = 0; i < r->stage->input_count; i++)
-		exact &= r->stage->inputs[i].policy != PN_LINK_FRESHEST;
+		exact &= r->stage->inputs[i].policy != PN_LINK_FRESHEST || r->ops->inputs[i].side;
+	/* what would compare itself with its streams finds out by itself that it has drained */
+	r->closing = !exact && an_output_ended(r);
 	while (r->ops->outputs && r->ops->outputs[r->output_count].name) {
 		unsigned port = r->output_count++;
 
@@ -342,7 +415,7 @@ static int open_all(struct pn_runner *r, struct pn_error *err)
 		if (rc)
 			return rc;
 	}
-	return PN_OK;
+	return open_order(r, &checkpoint, err);
 }
 
 int pn_runner_open(struct pn_runner **runner, const struct pn_runner_config *config,
@@ -456,7 +529,8 @@ static int service(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
 	}
 	uint64_t since = r->counts.messages - r->checkpoint_messages;
 	if (since && (now_ns >= r->checkpoint_due_ns || (r->source && since >= ACK_EVERY))) {
-		int rc = save_checkpoint(r, 0, err);
+		/* between two offers of a message a stage may hold what it has made of it */
+		int rc = r->offered ? PN_EAGAIN : save_checkpoint(r, 0, err);
 
 		if (rc == PN_EAGAIN)
 			r->until_service = 0; /* asked again after the next message */
@@ -490,7 +564,7 @@ static int pull(struct pn_runner *r, unsigned port, int64_t timeout_ns, struct p
 	return PN_OK;
 }
 
-/* Make sure that every input that has not ended holds its next message, as far as there is one. */
+/* Make sure that every main input that has not ended holds its next message, if there is one. */
 static int fill_inputs(struct pn_runner *r, struct pn_error *err)
 {
 	int waiting = 0;
@@ -498,7 +572,7 @@ static int fill_inputs(struct pn_runner *r, struct pn_error *err)
 	for (unsigned i = 0; i < r->input_count; i++) {
 		struct input *in = &r->inputs[i];
 
-		if (in->held || in->ended)
+		if (in->held || in->ended || in->side)
 			continue;
 		int rc = pull(r, i, 0, err);
 		if (rc && rc != PN_EAGAIN)
@@ -508,7 +582,143 @@ static int fill_inputs(struct pn_runner *r, struct pn_error *err)
 	return waiting ? PN_EAGAIN : PN_OK;
 }
 
-/* The next message in order of time, then of port: the same order in a replay. */
+/* Of the messages held, the next in order of time, then of port; NULL if none is. */
+static struct input *earliest(struct pn_runner *r, int side)
+{
+	struct input *from = NULL;
+
+	for (unsigned i = 0; i < r->input_count; i++) {
+		struct input *in = &r->inputs[i];
+
+		if (in->side == side && in->held && (!from || in->msg.time_ns < from->msg.time_ns))
+			from = in;
+	}
+	return from;
+}
+
+/* Let a side input's link give message @seq next. */
+static int aim(struct pn_runner *r, unsigned port, uint64_t seq, enum pn_link_policy policy,
+	       struct pn_error *err)
+{
+	struct input *in = &r->inputs[port];
+
+	if (in->link && in->policy == policy && pn_link_next(in->link) == seq)
+		return PN_OK;
+	pn_link_close(in->link);
+	in->link = NULL;
+	in->ended = 0;
+	return open_link(r, port, seq, policy, err);
+}
+
+/* The journal tells of a message that is not the one there, or not there at all: it ends here. */
+static int cut_order(struct pn_runner *r, const struct pn_order_entry *entry, const char *why,
+		     struct pn_error *err)
+{
+	char said[256];
+
+	snprintf(said, sizeof said,
+		 "%s.order: cut to %llu entries of %llu: message %llu of input %llu, taken before "
+		 "main message %llu, %s",
+		 r->stage->name, (unsigned long long)r->order.at,
+		 (unsigned long long)r->order.count,
+		 (unsigned long long)entry->seq, (unsigned long long)entry->input,
+		 (unsigned long long)entry->position, why);
+	pn_metrics_error(r->metrics, said);
+	return pn_order_cut(&r->order, err);
+}
+
+/* The message that the journal names; PN_OK without one if the journal had to be cut. */
+static int obey(struct pn_runner *r, const struct pn_order_entry *entry, struct input **from,
+		struct pn_error *err)
+{
+	if (entry->input >= r->input_count || !r->inputs[entry->input].side)
+		return cut_order(r, entry, "is of no side input", err);
+	struct input *in = &r->inputs[entry->input];
+	int rc = aim(r, (unsigned)entry->input, entry->seq, PN_LINK_EVERY, err);
+
+	if (!rc)
+		rc = pull(r, (unsigned)entry->input, 0, err);
+	if (rc) /* PN_EAGAIN: it is not there yet */
+		return rc;
+	if (in->ended) {
+		in->ended = 0;
+		return cut_order(r, entry, "is not in its stream", err);
+	}
+	if (pn_order_content(&in->msg) != entry->content) {
+		in->held = 0;
+		return cut_order(r, entry, "is not the one that was taken", err);
+	}
+	in->passed = entry->seq - in->next;
+	pn_order_obeyed(&r->order);
+	*from = in;
+	return PN_OK;
+}
+
+/* What is made again must be made of the same messages: where the journal names none, none was
+ * taken. */
+static int makes_again(const struct pn_runner *r)
+{
+	for (unsigned i = 0; i < r->output_count; i++) {
+		const struct pn_log_writer *writer = r->outputs[i].writer;
+
+		if (writer && pn_log_next(writer) < pn_log_count(writer))
+			return 1;
+	}
+	return 0;
+}
+
+/* A side message that has come, noted in the journal; without one it is PN_OK, too. */
+static int poll_sides(struct pn_runner *r, uint64_t position, struct input **from,
+		      struct pn_error *err)
+{
+	if (r->side_position != position)
+		r->side_count = 0;
+	r->side_position = position;
+	if (makes_again(r) || r->side_count == SIDE_MAX)
+		return PN_OK;
+	for (unsigned i = 0; i < r->input_count; i++) {
+		struct input *in = &r->inputs[i];
+
+		if (!in->side || in->held || in->ended)
+			continue;
+		int rc = aim(r, i, in->next, r->stage->inputs[i].policy, err);
+		if (!rc)
+			rc = pull(r, i, 0, err);
+		if (rc && rc != PN_EAGAIN)
+			return rc;
+	}
+	struct input *in = earliest(r, 1);
+	int rc = in ? pn_order_append(&r->order, &in->msg, position, err) : PN_OK;
+
+	if (in && !rc) {
+		r->side_count++;
+			*from = in;
+	}
+	return rc;
+}
+
+/* The side message to be taken before the next main message; *from stays NULL if none is. */
+static int next_side(struct pn_runner *r, struct input **from, struct pn_error *err)
+{
+	uint64_t position = 0;
+
+	if (!r->order.open)
+		return PN_OK;
+	if (r->offered) { /* between two offers of one message nothing else comes */
+		*from = r->offered;
+		return PN_OK;
+	}
+	for (unsigned i = 0; i < r->input_count; i++)
+		position += r->inputs[i].side ? 0 : r->inputs[i].next;
+	const struct pn_order_entry *entry = pn_order_due(&r->order);
+
+	if (!entry)
+		return poll_sides(r, position, from, err);
+	return entry->position <= position ? obey(r, entry, from, err) : PN_OK;
+}
+
+/* The next message in order of time, then of port: the same order in a replay. What came in at the
+ * side goes before it. */
 static int next_from_links(struct pn_runner *r, struct input **from, struct pn_error *err)
 {
 	int rc = fill_inputs(r, err);
@@ -516,13 +726,13 @@ static int next_from_links(struct pn_runner *r, struct input **from, struct pn_e
 	*from = NULL;
 	if (rc)
 		return rc;
-	for (unsigned i = 0; i < r->input_count; i++) {
-		struct input *in = &r->inputs[i];
-
-		if (in->held && (!*from || in->msg.time_ns < (*from)->msg.time_ns))
-			*from = in;
-	}
-	return *from ? PN_OK : PN_EEND;
+	struct input *main = earliest(r, 0);
+	if (!main)
+		return PN_EEND;
+	rc = next_side(r, from, err);
+	if (!rc && !*from)
+		*from = main;
+	return rc;
 }
 
 static int next_from_source(struct pn_runner *r, int64_t now_ns, struct input **from,
@@ -639,15 +849,17 @@ static uint64_t frames_in(const struct pn_runner *r, const struct pn_msg *msg)
 
 static int take(struct pn_runner *r, struct input *in, struct pn_error *err)
 {
-	uint64_t frames = frames_in(r, &in->msg);
+	uint64_t frames = in->side ? 0 : frames_in(r, &in->msg);
 	int64_t start_ns = pn_now_ns();
 
+	r->under_way = in;
 	r->arrival_ns = in->msg.arrival_ns;
 	r->before = r->counts;
 	r->counts.taken += frames;
 	int rc = settle(r, r->ops->take(r->state, &r->ctx, &in->msg), err);
 
 	atomic_fetch_add_explicit(&r->metrics->busy_ns, pn_now_ns() - start_ns, memory_order_relaxed);
+	r->offered = rc == PN_EAGAIN ? in : NULL;
 	if (rc == PN_EAGAIN) {
 		r->counts.taken -= frames;
 		return rc;
@@ -662,8 +874,9 @@ static int take(struct pn_runner *r, struct input *in, struct pn_error *err)
 	r->counts.messages++;
 	r->counts.passed_over += in->passed;
 	r->counts.bytes_in += in->msg.payload_bytes;
-	atomic_store_explicit(&r->metrics->time_ns, in->msg.time_ns, memory_order_relaxed);
-	if (in->link)
+	if (!in->side)
+		atomic_store_explicit(&r->metrics->time_ns, in->msg.time_ns, memory_order_relaxed);
+	if (in->link && !in->side)
 		atomic_store_explicit(&r->metrics->queue, pn_link_available(in->link) - in->msg.seq - 1,
 				      memory_order_relaxed);
 	in->next = in->msg.seq + 1;
@@ -676,7 +889,9 @@ static int finish(struct pn_runner *r, struct pn_error *err)
 {
 	r->before = r->counts;
 	r->arrival_ns = 0;
-	int rc = settle(r, r->ops->drain ? r->ops->drain(r->state, &r->ctx) : PN_OK, err);
+	r->under_way = NULL;
+	int drains = r->ops->drain && !r->closing;
+	int rc = settle(r, drains ? r->ops->drain(r->state, &r->ctx) : PN_OK, err);
 
 	if (rc)
 		return rc;
@@ -728,7 +943,9 @@ int pn_runner_step(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
 		rc = service(r, now_ns, err);
 	}
 	if (!rc)
-		rc = r->source ? next_from_source(r, now_ns, &from, err) : next_from_links(r, &from, err);
+		rc = r->closing  ? PN_EEND
+		     : r->source ? next_from_source(r, now_ns, &from, err)
+				 : next_from_links(r, &from, err);
 	if (!rc && now_ns >= r->tell_due_ns) {
 		rc = tell(r, now_ns, err);
 		rc = rc == PN_EAGAIN ? PN_OK : rc;
@@ -759,7 +976,7 @@ void pn_runner_wait(struct pn_runner *r, int64_t now_ns, int64_t timeout_ns)
 		struct input *in = &r->inputs[i];
 		struct pn_error err;
 
-		if (in->held || in->ended)
+		if (in->held || in->ended || in->side)
 			continue;
 		pull(r, i, timeout_ns, &err);
 		return; /* a failure comes again in the next step */
@@ -794,6 +1011,7 @@ static int release(struct pn_runner *r, int flush, struct pn_error *err)
 		pn_link_stop(out->server);
 		free(out->scratch);
 	}
+	pn_order_close(&r->order);
 	pn_checkpoint_close(&r->files);
 	if (r->ops->close && r->state)
 		r->ops->close(r->state);

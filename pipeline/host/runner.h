@@ -26,6 +26,7 @@ struct pn_runner_config {
 	uint64_t (*fault)(void *arg, uint64_t bytes, int *errnum);
 	int (*full)(void *arg);            /* 1: an emission finds no room this time          */
 	void *fault_arg;
+	int timeless;                      /* 1: pn_behind is 0, as if nothing ever waited    */
 };
 
 struct pn_runner;

@@ -84,9 +84,10 @@ static void release_windows(struct pn_run *run, unsigned stage)
 	const struct pn_graph_stage *s = &run->config->graph->stages[stage];
 
 	for (unsigned i = 0; i < s->input_count; i++)
-		pn_window_release(run->windows[s->inputs[i].stream], s->inputs[i].slot);
+		if (run->windows[s->inputs[i].stream])
+			pn_window_release(run->windows[s->inputs[i].stream], s->inputs[i].slot);
 	for (unsigned i = 0; i < PN_PORTS_MAX; i++)
-		if (s->outputs[i] >= 0)
+		if (s->outputs[i] >= 0 && run->windows[s->outputs[i]])
 			pn_window_release(run->windows[s->outputs[i]], PN_WINDOW_READERS_MAX - 1);
 }
 

@@ -7,6 +7,7 @@
 #include "perrin/host/stage.h"
 #include "perrin/image/follow.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,9 @@ static int emit_crop(struct track *s, struct pn_ctx *ctx, const struct pn_frames
 		.ny = box < frames->ny ? box : frames->ny,
 		.nx = box < frames->nx ? box : frames->nx,
 		.pixel_pm = frames->pixel_pm,
+		.noise = NAN,
+		.snr_db = NAN,
+		.raw_snr_db = NAN,
 	};
 	void *payload;
 

@@ -20,6 +20,8 @@
 #define TIME_NS_MAX  1e18    /* 31 years: further apart no frames of one message are   */
 
 const char *const pn_track_words[] = { "new", "found", NULL };
+const char *const pn_clean_words[] = { "recorded", "mean", "network", NULL };
+const char *const pn_training_words[] = { "falling", "levelled", NULL };
 const char *const pn_class_words[] = { "low", "high", NULL };
 
 /* The C type of the member says the field's type: the two cannot disagree. */
@@ -117,6 +119,17 @@ static const struct pn_field crops_fields[] = {
 	{ ARRAY(pn_crops_head, spots_per_A, spot_count, "1/A",
 		"gx, gy of each static lattice spot of the background"),
 	  RANGE(-1e3, 1e3) },
+	{ FIELD(pn_crops_head, made_by, "",
+		"as recorded, or denoised by the mean of the frames around it or by the network"),
+	  .words = pn_clean_words },
+	{ FIELD(pn_crops_head, weights, "", "version of the network's weights; 0 if none") },
+	{ FIELD(pn_crops_head, neighbors, "", "frames before and after that went in") },
+	{ FIELD(pn_crops_head, noise, "", "rms of recorded less denoised"), RANGE(0, 1e300),
+	  .nullable = 1 },
+	{ FIELD(pn_crops_head, snr_db, "dB", "signal to noise, by this frame and the one before"),
+	  RANGE(-1e3, 1e3), .nullable = 1 },
+	{ FIELD(pn_crops_head, raw_snr_db, "dB", "the same before denoising"), RANGE(-1e3, 1e3),
+	  .nullable = 1 },
 	{ NULL },
 };
 
@@ -137,8 +150,8 @@ static int crops_payload(const void *head, uint64_t *bytes, struct pn_error *err
 
 const struct pn_schema pn_crops_schema = {
 	.type = "crops",
-	.help = "One particle on one frame. Payload: dtype [ny][nx].",
-	.version = 1,
+	.help = "One particle on one frame, as recorded or denoised. Payload: dtype [ny][nx].",
+	.version = 2,
 	.size = sizeof(struct pn_crops_head),
 	.fields = crops_fields,
 	.payload_bytes = crops_payload,
@@ -260,6 +273,38 @@ const struct pn_schema pn_truth_schema = {
 	.payload_bytes = truth_payload,
 };
 
+/* ---- weights ------------------------------------------------------------------------------- */
+
+static const struct pn_field weights_fields[] = {
+	{ FIELD(pn_weights_head, version, "", "1, 2, ..."), RANGE(1, 1e18) },
+	{ FIELD(pn_weights_head, steps, "", "of training") },
+	{ FIELD(pn_weights_head, last_frame, "", "newest frame seen") },
+	{ FIELD(pn_weights_head, loss, "", "of the last batches, in units of the frames' variance"),
+	  RANGE(0, 1e300), .nullable = 1 },
+	{ FIELD(pn_weights_head, validation, "", "loss on the newest frames"), RANGE(0, 1e300),
+	  .nullable = 1 },
+	{ FIELD(pn_weights_head, levelled, "", "whether the loss still falls"),
+	  .words = pn_training_words },
+	{ FIELD(pn_weights_head, bytes, "B", "of the payload") },
+	{ NULL },
+};
+
+static int weights_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	(void)err;
+	*bytes = ((const struct pn_weights_head *)head)->bytes;
+	return PN_OK;
+}
+
+const struct pn_schema pn_weights_schema = {
+	.type = "weights",
+	.help = "Weights of the denoising network. Payload: perrin/format/weights.h.",
+	.version = 1,
+	.size = sizeof(struct pn_weights_head),
+	.fields = weights_fields,
+	.payload_bytes = weights_payload,
+};
+
 /* ---- specimen ------------------------------------------------------------------------------ */
 
 static const struct pn_field specimen_fields[] = {
@@ -291,5 +336,5 @@ const struct pn_schema pn_specimen_schema = {
 
 const struct pn_schema *const pn_schemas[] = {
 	&pn_frames_schema, &pn_crops_schema,    &pn_crystal_schema,
-	&pn_truth_schema,  &pn_specimen_schema, NULL,
+	&pn_truth_schema,  &pn_specimen_schema, &pn_weights_schema, NULL,
 };

@@ -130,6 +130,7 @@ static void open_runner(struct sim *sim, unsigned stage)
 		.engine = PN_ENGINE_PLAIN,
 		.full = no_room,
 		.fault_arg = sim,
+		.timeless = 1,
 	};
 	struct pn_error err = { 0 };
 

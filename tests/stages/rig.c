@@ -52,7 +52,15 @@ static void rig_skip(struct pn_ctx *ctx, unsigned reason, uint64_t count)
 	rig->skipped += count;
 }
 
-static const struct pn_ctx_ops rig_ops = { .emit = rig_emit, .done = rig_done, .skip = rig_skip };
+static uint64_t rig_behind(struct pn_ctx *ctx)
+{
+	assert_true(((struct rig *)ctx)->ops->timed);
+	return 0;
+}
+
+static const struct pn_ctx_ops rig_ops = {
+	.emit = rig_emit, .done = rig_done, .skip = rig_skip, .behind = rig_behind
+};
 
 static void open_state(struct rig *rig, const char *settings)
 {

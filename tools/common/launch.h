@@ -15,6 +15,7 @@ struct pn_launch_flags {
 	int place; /* 0: as the graph says; else 1 + enum pn_place */
 	struct pn_param_list set;
 	int json;
+	int retrain;
 };
 extern const struct pn_param pn_launch_params[];
 

@@ -16,6 +16,7 @@ struct pn_run_config {
 	const char *source_uri;
 	const char *wisdom;          /* FFT plans to start from (a session's), or NULL; those
 	                              * of another FFTW or not there: planned anew             */
+	int retrain;                 /* 1: timed stages run again also in a replay             */
 	int64_t checkpoint_ms;       /* 0: 200                                                 */
 	unsigned restart_limit;      /* restarts of a stage without progress; 0: 5             */
 	enum pn_log_engine engine;
@@ -29,6 +30,11 @@ struct pn_run_config {
  *
  * In the session folder: graph.yaml (the graph with every parameter), session.json (source, version,
  * start), a folder per stream, checkpoints/, metrics, wisdom and at the end summary.json.
+ *
+ * A replay (source replay:SESSION) gives the bytes of the recorded run. What depends on time cannot
+ * be made again: the streams of timed stages are copied from the recording and these stages do not
+ * run, and messages of side inputs come where they came then. With `retrain` they run, and give
+ * others.
  *
  * A signal makes the sources end; what they gave is drained through all stages, flushed and summed up.
  * A second signal ends the stages at once (streams stay readable; the summary says what is pending).

@@ -26,6 +26,11 @@ struct pn_port {
 	const char *name;
 	const struct pn_schema *schema;
 	int optional;     /* the graph may leave it unconnected                        */
+	/* An input's messages are taken when they come, and never waited for; where one came is
+	 * journalled, so that it comes there again after a restart and in a replay. It comes just
+	 * before a message of another input, never at the end: the stage drains when its other
+	 * inputs have ended. It is no frame: the stage tells neither done nor skipped of it.     */
+	int side;
 };
 
 struct pn_ctx;
@@ -36,6 +41,7 @@ struct pn_ctx_ops {
 		    uint64_t payload_bytes, void **payload);
 	void (*done)(struct pn_ctx *ctx, uint64_t count);
 	void (*skip)(struct pn_ctx *ctx, unsigned reason, uint64_t count);
+	uint64_t (*behind)(struct pn_ctx *ctx);
 };
 
 struct pn_ctx {
@@ -54,13 +60,17 @@ struct pn_stage_ops {
 	const struct pn_param *params;       /* offsets into the state; NULL: none             */
 	const struct pn_port *inputs, *outputs;
 	const char *const *reasons;          /* why a message may be skipped; NULL-ended       */
+	/* What it gives depends on how much time it had: it is recorded, never made again. After a
+	 * restart it goes on behind what its streams hold; a replay takes them from the recording
+	 * and does not run it. For stages whose results are of use whenever they come.          */
+	int timed;
 
 	/* the only place to allocate big things */
 	int (*open)(void *self, struct pn_ctx *ctx);
 	/* One message of input in->port; its bytes are borrowed until return.
 	 * PN_OK; PN_EFRAME: a bad message, counted and gone on from; PN_EAGAIN (from pn_emit): no
-	 * room to emit, nothing may have changed, the same message comes again; else the stage
-	 * has failed and is restarted by policy.                                              */
+	 * room to emit, nothing may have changed, the same message comes again, before any other
+	 * and before save; else the stage has failed and is restarted by policy.               */
 	int (*take)(void *self, struct pn_ctx *ctx, const struct pn_msg *in);
 	/* end of all inputs: emit what is still held; PN_EAGAIN: call again; may be NULL         */
 	int (*drain)(void *self, struct pn_ctx *ctx);
@@ -113,6 +123,16 @@ static inline void pn_done(struct pn_ctx *ctx, uint64_t count)
 static inline void pn_skip(struct pn_ctx *ctx, unsigned reason, uint64_t count)
 {
 	ctx->ops->skip(ctx, reason, count);
+}
+
+/**
+ * pn_behind - messages that wait on the input of the message under way, behind it; so the stage can
+ * choose how long it may still work on this one. Only for timed stages (asserted): it is not the
+ * same in another run. 0 in drain, in the rig and in the simulation.
+ */
+static inline uint64_t pn_behind(struct pn_ctx *ctx)
+{
+	return ctx->ops->behind(ctx);
 }
 
 /** pn_stages - every stage, ended by NULL; made by CMake from pipeline/stages/CMakeLists.txt. */

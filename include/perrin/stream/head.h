@@ -74,7 +74,7 @@ struct pn_frames_head {
 	uint64_t offset_count;     /* = count                                                */
 };
 
-/** crops: one particle on one frame. Payload: dtype [ny][nx]. */
+/** crops: one particle on one frame, as recorded or denoised. Payload: dtype [ny][nx]. */
 struct pn_crops_head {
 	uint64_t frame, particle;
 	int state;                 /* pn_track_words                                         */
@@ -86,8 +86,26 @@ struct pn_crops_head {
 	double pixel_pm;           /* nullable                                               */
 	double spots_per_A[2 * PN_SPOTS_MAX]; /* gx, gy of static background spots           */
 	uint64_t spot_count;       /* numbers in spots_per_A (two per spot)                  */
+	int made_by;               /* pn_clean_words                                         */
+	uint64_t weights;          /* version of the network's weights; 0: none              */
+	uint64_t neighbors;        /* frames before and after that went in                   */
+	double noise;              /* rms of recorded less denoised; nullable                */
+	double snr_db, raw_snr_db; /* by this frame and the one before; nullable             */
 };
 extern const char *const pn_track_words[]; /* "new", "found" */
+extern const char *const pn_clean_words[]; /* "recorded", "mean", "network" */
+enum { PN_CLEAN_RECORDED, PN_CLEAN_MEAN, PN_CLEAN_NETWORK };
+
+/** weights: of the denoising network, as training goes on. Payload: perrin/format/weights.h. */
+struct pn_weights_head {
+	uint64_t version;          /* 1, 2, ...                                              */
+	uint64_t steps;            /* of training                                            */
+	uint64_t last_frame;       /* newest frame seen                                      */
+	double loss, validation;   /* in units of the frames' variance; nullable             */
+	int levelled;              /* pn_training_words                                      */
+	uint64_t bytes;            /* of the payload                                         */
+};
+extern const char *const pn_training_words[]; /* "falling", "levelled" */
 
 /** crystal: how crystalline one particle is on one frame. No payload. */
 struct pn_crystal_head {
@@ -131,7 +149,7 @@ struct pn_specimen_head {
 /** pn_schemas - all types, ended by NULL. */
 extern const struct pn_schema *const pn_schemas[];
 extern const struct pn_schema pn_frames_schema, pn_crops_schema, pn_crystal_schema,
-	pn_truth_schema, pn_specimen_schema;
+	pn_truth_schema, pn_specimen_schema, pn_weights_schema;
 
 /** pn_schema_find - by the type's name; NULL if there is none. */
 const struct pn_schema *pn_schema_find(const char *type);

@@ -103,6 +103,18 @@ static void writing_goes_on_after_a_restart(void **state)
 		pn_checkpoint_close(&files);
 		assert_int_equal(read_one(path), n);
 	}
+	struct pn_checkpoint_files files = { 0 };
+	struct pn_checkpoint old;
+	struct pn_blob blob = { 0 };
+	assert_int_equal(pn_checkpoint_open(&files, path, &err), PN_OK);
+	assert_int_equal(pn_checkpoint_read(&files, &old, &blob, &err), PN_OK);
+	assert_int_equal(pn_checkpoint_forget(&files, &err), PN_OK);
+	assert_int_equal(read_one(path), 0);
+	write_one(&files, 1);
+	assert_int_equal(files.generation, old.generation + 1);
+	pn_checkpoint_close(&files);
+	pn_blob_finish(&blob);
+	assert_int_equal(read_one(path), 1);
 	struct pn_checkpoint_files none = { 0 };
 	assert_int_equal(pn_checkpoint_open(&none, "/no/such/dir/x", &err), PN_ENOENT);
 }

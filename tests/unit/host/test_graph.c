@@ -132,6 +132,30 @@ static void errors_name_the_line(void **state)
 	assert_int_equal(pn_graph_read(&graph, "/no/such/graph.yaml", &err), PN_ENOENT);
 }
 
+/* A journal on stable storage may not name what is not. */
+static void streams_read_at_the_side_are_synced(void **state)
+{
+	(void)state;
+	static const char text[] = STAGE "  - stage: track\n    input: [frames]\n    output: [crops]\n"
+					 "  - stage: train\n    input: [crops]\n    output: [weights]\n"
+					 "  - stage: denoise\n    input: [crops, weights]\n"
+					 "    output: [clean]\n";
+	char set[sizeof text + 64];
+	struct pn_graph *graph;
+	struct pn_error err;
+
+	for (int own = 0; own < 2; own++) {
+		snprintf(set, sizeof set, "%s%s", text,
+			 own ? "streams:\n  weights: {durability: close}\n" : "");
+		if (read_text(&graph, set, &err))
+			fail_msg("%s", err.text);
+		assert_string_equal(graph->streams[2].name, "weights");
+		assert_int_equal(graph->streams[2].durability, own ? PN_DURABLE_CLOSE : PN_DURABLE_EACH);
+		assert_int_equal(graph->streams[1].durability, PN_DURABLE_INTERVAL);
+		pn_graph_destroy(graph);
+	}
+}
+
 static void assignments(void **state)
 {
 	(void)state;
@@ -157,6 +181,7 @@ int main(void)
 		cmocka_unit_test(a_good_graph),
 		cmocka_unit_test(written_and_read_again_it_is_the_same),
 		cmocka_unit_test(errors_name_the_line),
+		cmocka_unit_test(streams_read_at_the_side_are_synced),
 		cmocka_unit_test(assignments),
 	};
 
