@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* part.c - text files that are written under a temporary name and take their own when whole. */
+/* part.c - files that are written under a temporary name and take their own when whole. */
 #include "model_priv.h"
 
 #include <errno.h>
