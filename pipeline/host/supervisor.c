@@ -11,11 +11,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define EXIT_FAILED 64 /* exit status of a stage that failed: this minus its code */
 #define WATCH_NS    (100 * PN_NS_PER_MS)
+#define TIMED_NICE  10 /* priority of a timed stage's process */
 
 struct child {
 	pid_t pid; /* 0: none */
@@ -49,6 +51,9 @@ static _Noreturn void child_main(struct pn_run *run, unsigned stage, pid_t paren
 	if (getppid() != parent)
 		_exit(0);
 	prctl(PR_SET_NAME, metrics->name);
+	/* what uses the time there is leaves it first to those that must keep up */
+	if (run->config->graph->stages[stage].ops->timed)
+		setpriority(PRIO_PROCESS, 0, TIMED_NICE);
 	sigprocmask(SIG_SETMASK, &run->old_signals, NULL);
 	int rc = pn_run_loop(run, stage, &err);
 

@@ -200,7 +200,7 @@ static void a_signal_to_the_group_drains(void **state)
 	if (pid == 0) {
 		setpgid(0, 0);
 		freopen("/dev/null", "w", stdout);
-		execl(kit_binary(), "perrin", "run", "liquid-cell", "--source", slow, "--session",
+		execl(kit_binary(), "perrin", "run", "liquid-cell-raw", "--source", slow, "--session",
 		      session, (char *)NULL);
 		_exit(127);
 	}

@@ -29,7 +29,7 @@ static void gold_is_followed_and_measured(void **state)
 	unsigned seen = 0, high = 0, gold = 0, graphene = 0;
 
 	snprintf(source, sizeof source, "file:%s?pixel_pm=32.0&fps=400", testkit_data(MOVIE));
-	PERRIN(&r, 0, "run", "liquid-cell", "--source", source, "--session", testkit_path(dir, "s"));
+	PERRIN(&r, 0, "run", "liquid-cell-raw", "--source", source, "--session", testkit_path(dir, "s"));
 	kit_free(&r);
 	PERRIN(&r, 0, "export", testkit_path(dir, "s/crystal"), "--format", "csv", "--out", "-");
 	assert_int_equal(strncmp(r.out, HEADER, strlen(HEADER)), 0);

@@ -44,7 +44,7 @@ static int record(void **state)
 	kit_movie(testkit_path(dir, "movie.npy"), 60);
 	snprintf(source, sizeof source, "file:%s?pixel_pm=35.8&fps=400",
 		 testkit_path(dir, "movie.npy"));
-	PERRIN(&r, 0, "run", "liquid-cell", "--source", source, "--session",
+	PERRIN(&r, 0, "run", "liquid-cell-raw", "--source", source, "--session",
 	       testkit_path(dir, "reference"), "--place", "thread");
 	kit_free(&r);
 	results_of(testkit_path(dir, "reference"), reference);
@@ -60,7 +60,7 @@ static void batches(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		const char *session = testkit_path(dir, batch[i]);
 
-		PERRIN(&r, 0, "run", "liquid-cell", "--source", source, "--session", session, "--place",
+		PERRIN(&r, 0, "run", "liquid-cell-raw", "--source", source, "--session", session, "--place",
 		       "thread", "--set", batch[i]);
 		kit_free(&r);
 		expect_same(session);
@@ -82,7 +82,7 @@ static void placements_and_pace(void **state)
 		char name[32];
 
 		snprintf(name, sizeof name, "way%u", i);
-		PERRIN(&r, 0, "run", "liquid-cell", "--source", source, "--session",
+		PERRIN(&r, 0, "run", "liquid-cell-raw", "--source", source, "--session",
 		       testkit_path(dir, name), "--place", way[i][0], "--speed", way[i][1]);
 		kit_free(&r);
 		expect_same(testkit_path(dir, name));
@@ -101,7 +101,7 @@ static void the_native_protocol(void **state)
 	pid_t pid = fork();
 	if (pid == 0) {
 		freopen("/dev/null", "w", stdout);
-		execl(kit_binary(), "perrin", "run", "liquid-cell", "--source", uri, "--session",
+		execl(kit_binary(), "perrin", "run", "liquid-cell-raw", "--source", uri, "--session",
 		      testkit_path(dir, "native"), (char *)NULL);
 		_exit(127);
 	}
@@ -118,7 +118,7 @@ static void plans_of_another_fftw_are_made_anew(void **state)
 	struct kit_result r;
 
 	testkit_write(testkit_path(dir, "perrin/wisdom"), "not plans", 9);
-	PERRIN(&r, 0, "run", "liquid-cell", "--source", source, "--session",
+	PERRIN(&r, 0, "run", "liquid-cell-raw", "--source", source, "--session",
 	       testkit_path(dir, "anew"), "--place", "thread");
 	kit_free(&r);
 	PERRIN(&r, 0, "top", testkit_path(dir, "anew"), "--once");

@@ -28,9 +28,9 @@ static int record(void **state)
 	session = strdup(testkit_path(dir, "a session"));
 	kit_movie(testkit_path(dir, "movie.npy"), FRAMES);
 	snprintf(source, sizeof source, "file:%s?pixel_pm=35.8", testkit_path(dir, "movie.npy"));
-	PERRIN(&r, 0, "run", "liquid-cell", "--source", source, "--session", session, "--place",
+	PERRIN(&r, 0, "run", "liquid-cell-raw", "--source", source, "--session", session, "--place",
 	       "thread", "--set", "frames.segment_MiB=1");
-	kit_says(r.out, "a session: graph liquid-cell");
+	kit_says(r.out, "a session: graph liquid-cell-raw");
 	assert_string_equal(kit_word(r.out, "ingest", 1), "ended");
 	assert_string_equal(kit_word(r.out, "ingest", 2), "12");
 	assert_string_equal(kit_word(r.out, "frames", 2), "12");
@@ -88,12 +88,12 @@ static void settings_are_checked_before_anything_starts(void **state)
 	struct kit_result r;
 
 	for (size_t i = 0; i < PN_COUNT(cases); i++) {
-		PERRIN(&r, 2, "run", "liquid-cell", "--source", source, "--session", fresh, "--set",
+		PERRIN(&r, 2, "run", "liquid-cell-raw", "--source", source, "--session", fresh, "--set",
 		       "ingest.batch=4", "--set", cases[i].set);
 		kit_says(r.err, cases[i].says);
 		kit_free(&r);
 	}
-	PERRIN(&r, 2, "run", "liquid-cell", "--source", source, "--session", fresh, "--speed",
+	PERRIN(&r, 2, "run", "liquid-cell-raw", "--source", source, "--session", fresh, "--speed",
 	       "fast");
 	kit_says(r.err, "speed = fast");
 	kit_free(&r);

@@ -67,7 +67,7 @@ static pid_t start(const char *session, const char *place, const struct pn_metri
 	if (pid == 0) {
 		freopen("/dev/null", "w", stdout);
 		freopen("/dev/null", "w", stderr);
-		execl(kit_binary(), "perrin", "run", "liquid-cell", "--source", source, "--session",
+		execl(kit_binary(), "perrin", "run", "liquid-cell-raw", "--source", source, "--session",
 		      session, "--place", place, "--speed", "1", (char *)NULL);
 		_exit(127);
 	}

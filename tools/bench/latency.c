@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * latency - from the arrival of a frame to its crystal record, at 400 frames/s through the
- * liquid-cell graph. A frame arrives when it is due by its time stamp, so what piles up counts.
+ * liquid-cell-raw graph. A frame arrives when it is due by its time stamp, so what piles up counts.
  */
 #include "bench.h"
 
@@ -84,7 +84,7 @@ static int run_graph(struct bench *bench, void *arg, struct pn_error *err)
 	char uri[PATH_MAX + 128], place[32];
 	struct pn_graph *graph = NULL;
 	double total_s = l->seconds + l->warm_s + (START_NS + CATCH_UP_NS) * 1e-9;
-	int rc = pn_graph_read(&graph, PERRIN_GRAPHS "/liquid-cell.yaml", err);
+	int rc = pn_graph_read(&graph, PERRIN_GRAPHS "/liquid-cell-raw.yaml", err);
 
 	if (rc)
 		return rc;

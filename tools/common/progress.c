@@ -69,24 +69,35 @@ static void compose(char *line, size_t size, struct pn_progress *progress,
 	}
 }
 
+int pn_progress_due(const struct pn_progress *progress)
+{
+	return pn_now_ns() - progress->shown_ns >= SHOW_NS && isatty(STDERR_FILENO);
+}
+
+void pn_progress_line(struct pn_progress *progress, const char *text)
+{
+	struct winsize window = { 0 };
+	size_t width = strlen(text);
+
+	progress->shown_ns = pn_now_ns();
+	/* a line that wraps could not be wiped out */
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1 &&
+	    window.ws_col <= width)
+		width = window.ws_col - 1U;
+	fprintf(stderr, "\r%.*s\033[K", (int)width, text);
+	fflush(stderr);
+	progress->drawn = 1;
+}
+
 void pn_progress_show(void *arg, const struct pn_metrics *metrics)
 {
 	struct pn_progress *progress = arg;
-	int64_t now_ns = pn_now_ns();
-	struct winsize window = { 0 };
 	char line[1024];
 
-	if (now_ns - progress->shown_ns < SHOW_NS || metrics->ended || !isatty(STDERR_FILENO))
+	if (metrics->ended || !pn_progress_due(progress))
 		return;
-	compose(line, sizeof line, progress, metrics, now_ns);
-	progress->shown_ns = now_ns;
-	/* a line that wraps could not be wiped out */
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1 &&
-	    window.ws_col < sizeof line)
-		line[window.ws_col - 1] = 0;
-	fprintf(stderr, "\r%s\033[K", line);
-	fflush(stderr);
-	progress->drawn = 1;
+	compose(line, sizeof line, progress, metrics, pn_now_ns());
+	pn_progress_line(progress, line);
 }
 
 void pn_progress_clear(struct pn_progress *progress)

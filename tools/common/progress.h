@@ -16,6 +16,11 @@ struct pn_progress {
  * a second, and nothing unless standard error is a terminal. */
 void pn_progress_show(void *arg, const struct pn_metrics *metrics);
 
+/** pn_progress_due, pn_progress_line - the same for other lines: whether it is time for one, and one
+ * drawn in place of that before. */
+int pn_progress_due(const struct pn_progress *progress);
+void pn_progress_line(struct pn_progress *progress, const char *text);
+
 /** pn_progress_clear - wipe the line out; what is printed next begins there. */
 void pn_progress_clear(struct pn_progress *progress);
 

@@ -61,6 +61,7 @@ struct pn_stream_facts {
 		struct pn_crystal_head crystal;
 		struct pn_truth_head truth;
 		struct pn_specimen_head specimen;
+		struct pn_weights_head weights;
 	} head;
 };
 

@@ -113,7 +113,8 @@ const struct pn_layer *pn_layer_find(const struct pn_net_layout *layout, enum pn
 
 /**
  * pn_net_params_init - random parameters to start training from: normal, of variance
- * 2 / ((1 + PN_LEAK^2) taps inputs) before a leaky ReLU, 1 / inputs in the readout; biases 0.
+ * 2 / ((1 + PN_LEAK^2) taps inputs) before a leaky ReLU, 1 / inputs in a projection and a
+ * hundredth of that in the readout, so that the first output is near 0, the mean; biases 0.
  *
  * Source: He et al., ICCV 2015, equation 15.
  */

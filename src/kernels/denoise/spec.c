@@ -7,6 +7,10 @@
 
 #define OFF(field) offsetof(struct pn_net_spec, field)
 
+/* A network that knows nothing yet should say little: the mean of the images is right on average.
+ */
+#define READOUT_GAIN 0.01
+
 const struct pn_param pn_net_spec_params[] = {
 	{ .name = "frames",
 	  .help = "frames of the window, the denoised one in the middle: 1, 3, 5, 7",
@@ -362,7 +366,9 @@ void pn_net_params_init(const struct pn_net_layout *layout, float *params, struc
 	for (int i = 0; i < layout->layer_count; i++) {
 		const struct pn_layer *layer = &layout->layers[i];
 		double inputs = (double)layer->weight_count / (double)layer->bias_count;
-		double gain = layer->leaky ? 2.0 / (1 + (double)PN_LEAK * PN_LEAK) : 1;
+		double gain = layer->leaky ? 2.0 / (1 + (double)PN_LEAK * PN_LEAK)
+			      : layer->kind == PN_LAYER_READOUT ? READOUT_GAIN
+								: 1;
 
 		for (size_t k = 0; k < layer->weight_count; k++)
 			params[layer->weights + k] =

@@ -295,6 +295,10 @@ static void what_is_alone_stays(void **state)
 	assert_int_equal(pn_tiler_create(&tiler, net, 40, 40, 40, 0, 100, 20, &err), PN_OK);
 	assert_int_equal(pn_tiler_run(tiler, 0, m.images, 3, 2, 1, m.tiled, &err), PN_OK);
 	assert_memory_equal(m.tiled[0], m.images[2].image, 40 * 40 * sizeof(float));
+	/* the same frame twice is no neighbour: it would stand in its own middle */
+	m.images[2].time = m.images[1].time;
+	assert_int_equal(pn_tiler_neighbors(m.images, 3, 1, 2), 1);
+	m.images[2].time = 1000;
 	/* as told when it was made, places do not differ */
 	m.images[1].y0_px = 1;
 	assert_int_equal(pn_tiler_run(tiler, 0, m.images, 3, 0, 1, m.tiled, &err), PN_EARG);
