@@ -69,7 +69,7 @@ function(pn_tests area)
 		target_link_libraries(${name} PRIVATE pn_flags pn_testkit ${ARG_LINKS})
 		add_test(NAME ${area}/${stem} COMMAND ${name})
 		set_tests_properties(${area}/${stem} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600
-			ENVIRONMENT "PERRIN_DATA=${CMAKE_SOURCE_DIR}/../shared/data;PERRIN_SOURCE=${CMAKE_SOURCE_DIR}")
+			ENVIRONMENT "PERRIN_DATA=${CMAKE_SOURCE_DIR}/../shared/data;PERRIN_SOURCE=${CMAKE_SOURCE_DIR};GOMP_SPINCOUNT=1000")
 	endforeach()
 endfunction()
 

@@ -110,6 +110,7 @@ static int publish(struct train *s, struct pn_ctx *ctx, int last, int64_t time_n
 						.last_frame = news.last_frame,
 						.loss = news.loss,
 						.validation = news.validation,
+						.baseline = news.baseline,
 						.levelled = news.levelled,
 						.bytes = bytes.bytes };
 

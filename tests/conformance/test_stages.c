@@ -290,7 +290,7 @@ static void make_weights(struct message *m, enum kind kind, uint64_t frame)
 	assert_int_equal(pn_weights_encode(&weights, &blob, NULL), PN_OK);
 	free(params);
 	m->head.weights = (struct pn_weights_head){ .version = frame + 1, .loss = NAN,
-						    .validation = NAN, .bytes = blob.bytes };
+						    .validation = NAN, .baseline = NAN, .bytes = blob.bytes };
 	m->bytes = blob.bytes;
 	m->payload = malloc(m->bytes + 1);
 	assert_non_null(m->payload);

@@ -91,7 +91,7 @@ static float *make_weights(struct pn_blob *bytes, uint64_t seed)
 static int push_weights(struct rig *rig, uint64_t version, const struct pn_blob *bytes)
 {
 	struct pn_weights_head head = {
-		.version = version, .loss = NAN, .validation = NAN, .bytes = bytes->bytes
+		.version = version, .loss = NAN, .validation = NAN, .baseline = NAN, .bytes = bytes->bytes
 	};
 
 	return rig_push(rig, WEIGHTS, &head, 0, bytes->data, bytes->bytes);

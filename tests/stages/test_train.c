@@ -22,7 +22,7 @@ enum { N = 64, PIXELS = N * N };
 /* Fringes that drift, with nothing beside them, in as much white noise. */
 static double truth(uint64_t frame, int y, int x)
 {
-	return x < N / 2 ? 100 + 10 * M_SQRT2 * sin(0.5 * x + 0.2 * y + 0.3 * (double)frame) : 100;
+	return x < N / 2 ? 100 + 10 * M_SQRT2 * sin(1.3 * x + 0.5 * y + 0.6 * (double)frame) : 100;
 }
 
 static void draw(float *pixels, uint64_t frame)
@@ -90,34 +90,32 @@ static void decode(struct pn_weights *weights, const struct rig_out *out)
 static void learns_from_noise_alone(void **state)
 {
 	static struct rig rig;
-	struct pn_weights first, last;
+	struct pn_weights last;
 
 	(void)state;
 	rig_open(&rig, &pn_stage_train, SMALL);
-	for (uint64_t f = 0; f < 90; f++)
+	for (uint64_t f = 0; f < 200; f++)
 		assert_int_equal(push(&rig, f), PN_OK);
 	assert_int_equal(rig_drain(&rig), PN_OK);
-	assert_int_equal(rig.done, 90);
-	assert_true(rig.out_count >= 3);
+	assert_int_equal(rig.done, 200);
+	assert_true(rig.out_count >= 2);
 	for (unsigned i = 0; i < rig.out_count; i++) {
 		const struct pn_weights_head *head = rig.out[i].head;
 
 		assert_int_equal(head->version, i + 1);
-		assert_true(head->steps > 0 && head->last_frame < 90);
+		assert_true(head->steps > 0 && head->last_frame < 200);
+		assert_true(head->validation < head->baseline); /* else it would have kept silent */
 	}
-	decode(&first, &rig.out[0]);
 	decode(&last, &rig.out[rig.out_count - 1]);
-	assert_int_equal(last.steps, 81); /* one for each crop from the tenth on */
-	assert_int_equal(last.frames, 90);
+	assert_int_equal(last.steps, 191); /* one for each crop from the tenth on */
+	assert_int_equal(last.frames, 200);
 	assert_int_equal(last.first_frame, 0);
 	assert_int_equal(last.spec.spot_px, 1); /* the noise is white */
 	assert_true(fabs(last.offset - 100) < 2);
 	assert_true(fabs(last.scale - sqrt(150)) < 1);
-	assert_true(last.curve_count >= 3);
-	/* the noise is 100; what is learnt in these few steps must be a good part of the fringes */
-	assert_true(error_of(&last) < 40);
-	assert_true(error_of(&last) < 0.7 * error_of(&first));
-	pn_weights_free(&first);
+	assert_true(last.curve_count >= 2);
+	/* the noise is 100, the fringes 50 */
+	assert_true(error_of(&last) < 20);
 	pn_weights_free(&last);
 	rig_close(&rig);
 }
@@ -125,40 +123,50 @@ static void learns_from_noise_alone(void **state)
 static void goes_on_after_a_restart(void **state)
 {
 	static struct rig rig;
+	struct pn_weights last;
 
 	(void)state;
 	rig_open(&rig, &pn_stage_train, SMALL);
 	rig.refuse_every = 2;
-	for (uint64_t f = 0; f < 40; f++) {
+	for (uint64_t f = 0; f < 200; f++) {
 		push(&rig, f);
-		if (f == 25)
+		if (f == 25 || f == 170)
 			rig_reopen(&rig, SMALL);
 	}
 	rig_drain(&rig);
 	assert_true(rig.out_count >= 2);
 	for (unsigned i = 0; i < rig.out_count; i++)
 		assert_int_equal(((const struct pn_weights_head *)rig.out[i].head)->version, i + 1);
-	/* 17 steps before; after it the pool fills again first */
-	struct pn_weights last;
+	/* one step for each crop, but nine each time that the pool fills again */
 	decode(&last, &rig.out[rig.out_count - 1]);
-	assert_int_equal(last.steps, 17 + 5);
+	assert_int_equal(last.steps, 200 - 3 * 9);
 	pn_weights_free(&last);
 	rig_close(&rig);
 }
 
 static void starts_from_earlier_weights(void **state)
 {
-	static struct rig rig, warm;
-	struct pn_weights weights, given;
+	static struct rig warm;
+	static struct pn_net_layout layout;
+	static struct pn_weights weights;
+	struct pn_weights given;
+	struct pn_rng rng;
 	char settings[1024], path[512];
 
 	(void)state;
 	snprintf(path, sizeof path, "%s", testkit_path(testkit_tempdir(), "earlier.pnw"));
-	rig_open(&rig, &pn_stage_train, SMALL);
-	for (uint64_t f = 0; f < 20; f++)
-		push(&rig, f);
-	rig_drain(&rig);
-	decode(&weights, &rig.out[rig.out_count - 1]);
+	weights = (struct pn_weights){ .spec = pn_preset_find("fast")->spec,
+				       .offset = 90,
+				       .scale = 12,
+				       .loss = NAN,
+				       .validation = NAN };
+	pn_params_default(pn_train_params, &weights.settings);
+	assert_int_equal(pn_net_layout_make(&layout, &weights.spec, NULL), PN_OK);
+	weights.param_count = layout.param_count;
+	weights.params = malloc(layout.param_count * sizeof *weights.params);
+	assert_non_null(weights.params);
+	pn_rng_init(&rng, 1, 0);
+	pn_net_params_init(&layout, weights.params, &rng);
 	assert_int_equal(pn_weights_write(&weights, path, NULL), PN_OK);
 	snprintf(settings, sizeof settings, SMALL "&from=%s", path);
 	rig_open(&warm, &pn_stage_train, settings);
@@ -169,9 +177,8 @@ static void starts_from_earlier_weights(void **state)
 	assert_memory_equal(given.params, weights.params, weights.param_count * sizeof(float));
 	assert_true(given.offset == weights.offset);
 	assert_int_equal(((const struct pn_weights_head *)warm.out[0].head)->steps, 0);
-	pn_weights_free(&weights);
+	free(weights.params);
 	pn_weights_free(&given);
-	rig_close(&rig);
 	rig_close(&warm);
 }
 

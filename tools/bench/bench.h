@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BENCH_RESULTS_MAX 64
+#define BENCH_RESULTS_MAX 128
 #define BENCH_TURNS_MAX   16
 
 /* the frames of the direct-detection camera of the liquid-cell recordings, uncropped */
@@ -57,7 +57,7 @@ struct bench_row {
 };
 
 extern const struct bench_row bench_recording, bench_hop, bench_small, bench_crystal, bench_track,
-	bench_latency, bench_twin, bench_atoms;
+	bench_latency, bench_twin, bench_atoms, bench_denoise;
 
 /** bench_add - a result without ceiling and goal, to be filled in further. */
 __attribute__((format(printf, 4, 5))) struct bench_result *

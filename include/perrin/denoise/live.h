@@ -57,15 +57,17 @@ struct pn_live_news {
 	struct pn_trained trained; /* borrowed until the next step */
 	double loss;               /* mean of the steps since the last news; NaN: none */
 	double validation;         /* on the newest crops; NaN: none                   */
+	double baseline;           /* pn_train_baseline on the same; NaN: none         */
 	uint64_t frames, first_frame, last_frame; /* seen since the start */
 	int levelled;
 };
 
 /**
- * pn_live_due - 1 and @news if there are weights worth publishing: after 10 steps and then each
- * time their number has grown by a quarter, if the loss on the newest crops is not above that of
- * the last ones.
- * @last: the stream ends: whatever was not published yet.
+ * pn_live_due - 1 and @news if there are weights worth publishing: those of pn_live_start_from,
+ * and, after 10 steps and then each time their number has grown by a quarter, those whose loss on
+ * the newest crops is below the baseline's (a network that has not learnt more than a filter would
+ * take lattice away instead of noise) and not above that of the last ones published. @last: the
+ * stream ends: also those of the last look that were not published yet, if they are good enough.
  */
 int pn_live_due(struct pn_live *live, int last, struct pn_live_news *news);
 

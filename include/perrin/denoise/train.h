@@ -97,6 +97,22 @@ int pn_trainer_step(struct pn_trainer *trainer, const struct pn_train_source *so
 int pn_trainer_validate(struct pn_trainer *trainer, const struct pn_train_source *source,
 			uint64_t newest, int windows, double *loss, struct pn_error *err);
 
+/**
+ * pn_train_baseline - what can be had without a network, on the pixels of pn_trainer_validate: the
+ * mean of the neighbours in time, blurred by a Gaussian of PN_BASELINE_PX, scaled and shifted as
+ * fits best,
+ *
+ *	loss = mean of (x - a - b m)^2 / scale^2,  m = blur of the mean of the window's other frames
+ *
+ * Blind to the own frame as the network is, so that the losses compare: below this one a network
+ * knows more than a filter does; above it, a constant image may have a low loss too.
+ *
+ * Errors: as pn_trainer_validate. Thread: reentrant. Cost: one blur for each window.
+ */
+#define PN_BASELINE_PX 1.5
+int pn_train_baseline(const struct pn_train_source *source, uint64_t newest, int windows,
+		      int frames, int crop_px, double scale, double *loss, struct pn_error *err);
+
 /** What the trainer has got: borrowed, true until the next step. */
 struct pn_trained {
 	const struct pn_net_layout *layout;

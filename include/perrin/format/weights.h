@@ -10,7 +10,7 @@
  *	8   u32      version, 1
  *	12  u32      bytes of the head
  *	16  u64      number of parameters
- *	24  head     a msgpack map as in perrin/stream/head.h: "type" is "network", "v" is 1, then
+ *	24  head     a msgpack map as in perrin/stream/head.h: "type" is "weights", "v" is 1, then
  * in any order network_NAME (the fields of pn_net_spec), offset, scale, train_NAME (those of
  *	             pn_train_settings), steps, frames, first_frame, last_frame, source, perrin,
  *	             loss, validation, and the arrays curve_step and curve_loss, of equal length.

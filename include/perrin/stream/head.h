@@ -102,6 +102,7 @@ struct pn_weights_head {
 	uint64_t steps;            /* of training                                            */
 	uint64_t last_frame;       /* newest frame seen                                      */
 	double loss, validation;   /* in units of the frames' variance; nullable             */
+	double baseline;           /* of a filter, in place of validation; nullable          */
 	int levelled;              /* pn_training_words                                      */
 	uint64_t bytes;            /* of the payload                                         */
 };

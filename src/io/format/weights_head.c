@@ -88,7 +88,7 @@ static void make_schema(struct made *made)
 	add_rows(made, pn_train_params, "train", WEIGHTS(settings));
 	memcpy(made->fields + made->count, own_fields, sizeof own_fields);
 	made->schema = (struct pn_schema){
-		.type = "network",
+		.type = "weights",
 		.version = WEIGHTS_VERSION,
 		.size = sizeof(struct head),
 		.fields = made->fields,

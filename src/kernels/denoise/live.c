@@ -72,8 +72,8 @@ struct standing {
 	struct pn_net_spec spec;
 	struct pn_level level;
 	uint64_t steps, published_steps, frames, first_frame, last_frame, since_level;
-	double loss_sum, loss_count, validation, published, best;
-	int64_t levelled, due, warm;
+	double loss_sum, loss_count, validation, baseline, published, best;
+	int64_t levelled, due, good;
 	double next_news; /* steps */
 };
 
@@ -101,7 +101,7 @@ int pn_live_create(struct pn_live **live, const struct pn_live_settings *setting
 	l->settings = *settings;
 	l->arith = arith;
 	l->at.next_news = FIRST_NEWS;
-	l->at.validation = l->at.published = l->at.best = NAN;
+	l->at.validation = l->at.baseline = l->at.published = l->at.best = NAN;
 	int rc = pn_pool_create(&l->pool, (uint64_t)settings->pool, err);
 	if (rc) {
 		free(l);
@@ -137,7 +137,7 @@ int pn_live_start_from(struct pn_live *live, const struct pn_net_spec *spec, con
 	pn_trainer_destroy(live->trainer);
 	live->trainer = trainer;
 	live->at.spec = *spec;
-	live->at.due = live->at.warm = 1;
+	live->at.due = live->at.good = 1;
 	return PN_OK;
 }
 
@@ -190,8 +190,13 @@ static int look(struct pn_live *live, const struct pn_train_source *source, stru
 	int rc = pn_trainer_validate(live->trainer, source, NEWEST, NEWEST_WINDOWS, &at->validation,
 				     err);
 
+	if (!rc)
+		rc = pn_train_baseline(source, NEWEST, NEWEST_WINDOWS, (int)at->spec.frames,
+				       (int)live->settings.train.crop_px,
+				       pn_trainer_result(live->trainer).scale, &at->baseline, err);
 	if (rc)
 		return rc;
+	at->good = at->validation < at->baseline;
 	at->since_level = 0;
 	if (at->levelled) {
 		if (at->validation > RISEN * at->best) {
@@ -203,9 +208,10 @@ static int look(struct pn_live *live, const struct pn_train_source *source, stru
 	}
 	at->best = isnan(at->best) ? at->validation : fmin(at->best, at->validation);
 	pn_level_add(&at->level, at->validation);
-	at->levelled = pn_level_reached(&at->level, (int)live->settings.level_window,
-					live->settings.level_gain);
-	at->due = at->due || isnan(at->published) || at->validation <= WORSE * at->published;
+	/* the plateau before it has learnt anything is not the end */
+	at->levelled = at->good && pn_level_reached(&at->level, (int)live->settings.level_window,
+						    live->settings.level_gain);
+	at->due = at->good && (isnan(at->published) || at->validation <= WORSE * at->published);
 	return PN_OK;
 }
 
@@ -247,13 +253,14 @@ int pn_live_due(struct pn_live *live, int last, struct pn_live_news *news)
 	const struct standing *at = &live->at;
 	int unpublished = at->steps > at->published_steps;
 
-	if (!live->trainer || !(at->due || (last && unpublished)))
+	if (!live->trainer || !(at->due || (last && unpublished && at->good)))
 		return 0;
 	*news = (struct pn_live_news){
 		.spec = at->spec,
 		.trained = pn_trainer_result(live->trainer),
 		.loss = at->loss_count > 0 ? at->loss_sum / at->loss_count : NAN,
 		.validation = at->validation,
+		.baseline = at->baseline,
 		.frames = at->frames,
 		.first_frame = at->first_frame,
 		.last_frame = at->last_frame,

@@ -166,13 +166,10 @@ static void place_projections(struct pn_features *features, const struct pn_net 
 {
 	int neighbors = (int)net->spec.frames - 1, channels = (int)net->spec.neighbor_channels;
 
-	features->projected[block] = pn_arena_map(
-		arena, room, room->arith, room->gradients ? 0 : room->shift, neighbors * channels);
-	if (!arena->base)
-		return;
 	for (int n = 0; n < neighbors; n++)
 		features->project[block][n] =
-			pn_map_slice(&features->projected[block], n * channels, channels);
+			pn_arena_map(arena, room, room->arith,
+				     room->gradients ? 0 : room->shift, channels);
 }
 
 void pn_features_place(struct pn_features *features, const struct pn_net *net,

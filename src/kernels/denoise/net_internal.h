@@ -32,7 +32,6 @@ struct pn_features {
 	struct pn_map image;                                     /* 1 channel, float32; borrowed */
 	struct pn_map level[PN_LEVELS_MAX];                      /* 0: of the stem */
 	struct pn_map project[PN_LEVELS_MAX][PN_NET_FRAMES_MAX]; /* [block][neighbor] */
-	struct pn_map projected[PN_LEVELS_MAX];                  /* all of a block, as one */
 };
 
 /** From the fusion to the output, for one window. */

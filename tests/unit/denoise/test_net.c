@@ -243,8 +243,7 @@ static void gradient_is_the_slope(void **state)
 {
 	(void)state;
 	for (unsigned s = 0; s < PN_COUNT(small); s++) {
-		check_gradient(&small[s], 1);
-		check_gradient(&small[s], 3);
+		check_gradient(&small[s], s % 2 ? 1 : 2);
 	}
 }
 
@@ -263,11 +262,11 @@ static float output_at(struct pn_denoiser *d, const float *images, int frames, i
 	return out[y * nx + x];
 }
 
-/* What is told of pixel (dy, dx) from the one asked for, in frame @frame of the window. */
+/* Whether the output at (y, x), @before, is another when pixel (dy, dx) from there changes on a
+ * frame. */
 static int shows(struct pn_denoiser *d, float *images, int frames, int frame, int ny, int nx, int y,
-		 int x, int dy, int dx, float *out)
+		 int x, int dy, int dx, float before, float *out)
 {
-	float before = output_at(d, images, frames, ny, nx, y, x, out);
 	float *pixel = &images[(frame * ny + y + dy) * nx + x + dx], kept = *pixel;
 
 	*pixel += 50;
@@ -290,6 +289,7 @@ static void check_spot(const struct pn_net_spec *spec, int ny, int nx, enum pn_a
 	assert_int_equal(pn_denoiser_create(&d, f.net, ny, nx, 0, 1, NULL), PN_OK);
 	for (unsigned p = 0; p < PN_COUNT(places); p++) {
 		int y = places[p][0], x = places[p][1];
+		float before = output_at(d, images, frames, ny, nx, y, x, out);
 
 		for (int dy = -radius - 1; dy <= radius + 1; dy++)
 			for (int dx = -radius - 1; dx <= radius + 1; dx++) {
@@ -297,15 +297,16 @@ static void check_spot(const struct pn_net_spec *spec, int ny, int nx, enum pn_a
 
 				if (y + dy < 0 || y + dy >= ny || x + dx < 0 || x + dx >= nx)
 					continue;
-				int seen = shows(d, images, frames, own, ny, nx, y, x, dy, dx, out);
-
 				/* near an edge some taps lie outside, and see nothing */
 				if (hidden || p == 0)
-					assert_int_equal(seen, !hidden);
+					assert_int_equal(shows(d, images, frames, own, ny, nx, y, x,
+							       dy, dx, before, out),
+							 !hidden);
 			}
 		for (int k = 0; k < frames; k++)
 			if (k != own && p == 0)
-				assert_true(shows(d, images, frames, k, ny, nx, y, x, 0, 0, out));
+				assert_true(shows(d, images, frames, k, ny, nx, y, x, 0, 0, before,
+						  out));
 	}
 	pn_denoiser_destroy(d);
 	free(out);
@@ -352,12 +353,14 @@ static void field_is_as_told(void **state)
 
 		assert_true(nx < 64);
 		assert_int_equal(pn_denoiser_create(&d, f.net, 1, nx, 0, 1, NULL), PN_OK);
+		float before = output_at(d, images, (int)spec->frames, 1, nx, 0, x, out);
+
 		for (int k = 0; k < spec->frames; k++)
 			for (int side = -1; side <= 1; side += 2) {
 				assert_false(shows(d, images, (int)spec->frames, k, 1, nx, 0, x, 0,
-						   side * (f.layout.field_px + 1), out));
+						   side * (f.layout.field_px + 1), before, out));
 				seen |= shows(d, images, (int)spec->frames, k, 1, nx, 0, x, 0,
-					      side * f.layout.field_px, out);
+					      side * f.layout.field_px, before, out);
 			}
 		assert_true(seen);
 		pn_denoiser_destroy(d);

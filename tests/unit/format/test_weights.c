@@ -79,7 +79,7 @@ struct entry {
 };
 
 static const struct entry good[] = {
-	{ "type", 's', 0, "network" },
+	{ "type", 's', 0, "weights" },
 	{ "v", 'u', 1 },
 	{ "network_frames", 'u', 3 },
 	{ "network_blocks", 'u', 1 },

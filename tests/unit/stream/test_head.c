@@ -590,7 +590,10 @@ static void test_json(void **state)
 				      .nx = 9,
 				      .pixel_pm = 20,
 				      .spots_per_A = { 0.25, -0.5 },
-				      .spot_count = 2 };
+				      .spot_count = 2,
+				      .noise = NAN,
+				      .snr_db = -7.5,
+				      .raw_snr_db = NAN };
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
@@ -605,7 +608,9 @@ static void test_json(void **state)
 	assert_string_equal(
 		text, "{\"frame\":7,\"particle\":1,\"state\":\"found\",\"x_px\":2.5,\"y_px\":0,"
 		      "\"x0_px\":-3,\"y0_px\":0,\"contrast\":0,\"dtype\":\"f4\",\"ny\":8,"
-		      "\"nx\":9,\"pixel_pm\":20,\"spots_per_A\":[0.25,-0.5]}\n");
+		      "\"nx\":9,\"pixel_pm\":20,\"spots_per_A\":[0.25,-0.5],"
+		      "\"made_by\":\"recorded\",\"weights\":0,\"neighbors\":0,\"noise\":null,"
+		      "\"snr_db\":-7.5,\"raw_snr_db\":null}\n");
 	free(text);
 }
 
