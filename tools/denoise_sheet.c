@@ -327,9 +327,9 @@ static void tell(const struct sheet *sheet, const struct sheet_options *options,
 	for (uint64_t c = 0; c < columns; c++) {
 		const struct seen *s = &sheet->seen[(2 * c + 1) * sheet->count / (2 * columns)];
 
-		printf(" %" PRIu64 "%s", s->frame, s->network ? "" : " (mean)");
+		printf(" %" PRIu64 "%s", s->frame, s->network ? "" : " (recorded)");
 	}
-	printf("\n%" PRIu64 " of %" PRIu64 " crops by the network, the others by the mean of 5\n",
+	printf("\n%" PRIu64 " of %" PRIu64 " crops by the network, the others as recorded\n",
 	       gain->by_network, gain->crops);
 	if (gain->pairs)
 		printf("SNR frame to frame: %.1f dB as recorded, %.1f dB denoised; noise taken "

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * denoise - each crop, cleaned by the blind-spot network from its frame and those around it (R2);
- * the weights come from `train` while it learns. Until the first have come: the mean of the window.
+ * the weights come from `train` while it learns. Until the first have come crops go through as
+ * recorded.
  */
 #include "perrin/denoise/cleaner.h"
 #include "perrin/format/weights.h"
@@ -118,7 +119,7 @@ static int emit_entry(struct denoise *s, struct pn_ctx *ctx, struct pn_window_en
 		return rc;
 	memcpy(&tag, entry->tag, sizeof tag);
 	tag.head.dtype = PN_F32;
-	tag.head.made_by = cleaned.network ? PN_CLEAN_NETWORK : PN_CLEAN_MEAN;
+	tag.head.made_by = cleaned.network ? PN_CLEAN_NETWORK : PN_CLEAN_RECORDED;
 	tag.head.weights = cleaned.network ? s->version : 0;
 	tag.head.neighbors = (uint64_t)cleaned.neighbors;
 	tag.head.noise = cleaned.noise;

@@ -20,7 +20,7 @@
 #define TIME_NS_MAX  1e18    /* 31 years: further apart no frames of one message are   */
 
 const char *const pn_track_words[] = { "new", "found", NULL };
-const char *const pn_clean_words[] = { "recorded", "mean", "network", NULL };
+const char *const pn_clean_words[] = { "recorded", "network", NULL };
 const char *const pn_training_words[] = { "falling", "levelled", NULL };
 const char *const pn_class_words[] = { "low", "high", NULL };
 
@@ -120,7 +120,7 @@ static const struct pn_field crops_fields[] = {
 		"gx, gy of each static lattice spot of the background"),
 	  RANGE(-1e3, 1e3) },
 	{ FIELD(pn_crops_head, made_by, "",
-		"as recorded, or denoised by the mean of the frames around it or by the network"),
+		"as recorded, or denoised by the network"),
 	  .words = pn_clean_words },
 	{ FIELD(pn_crops_head, weights, "", "version of the network's weights; 0 if none") },
 	{ FIELD(pn_crops_head, neighbors, "", "frames before and after that went in") },

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* perrin/denoise/cleaner.h - windows of crops to clean ones: by a network when there is one. */
+/* perrin/denoise/cleaner.h - windows of crops to clean ones, as soon as there is a network. */
 #ifndef PERRIN_DENOISE_CLEANER_H
 #define PERRIN_DENOISE_CLEANER_H
 
 #include "perrin/denoise/windows.h"
-
-#define PN_MEAN_HALF 2 /* frames before and after in the mean, as the paper compares with */
 
 struct pn_cleaner;
 
@@ -30,15 +28,14 @@ void pn_cleaner_destroy(struct pn_cleaner *cleaner);
 int pn_cleaner_use(struct pn_cleaner *cleaner, const struct pn_net_spec *spec, enum pn_arith arith,
 		   const float *params, double offset, double scale, struct pn_error *err);
 
-/** pn_cleaner_half - frames before and after that a window should have: PN_MEAN_HALF without
- * network. */
+/** pn_cleaner_half - frames before and after that a window should have; 0 without a network. */
 int pn_cleaner_half(const struct pn_cleaner *cleaner);
 
 /** What has become of a crop. */
 struct pn_cleaned {
-	int network;   /* 0: mean of the window, for want of a network or of any neighbor */
-	int neighbors; /* frames before and after that went in */
-	double noise;  /* rms of recorded less clean, in the image's unit */
+	int network;               /* 0: as recorded, for want of a network or of any neighbor */
+	int neighbors;             /* frames before and after that went in */
+	double noise;              /* rms of recorded less clean, in the image's unit */
 	double snr_db, raw_snr_db; /* pn_windows_snr_db after and before; NaN: not known */
 };
 

@@ -75,13 +75,6 @@ int pn_windows_frames(const struct pn_windows *windows, const struct pn_window_e
 		      int half, struct pn_window_frame *frames);
 
 /**
- * pn_windows_mean - mean of the window's images where they overlap the own one: what can be had
- * without a network. @out: [ny][nx] of the entry.
- */
-void pn_windows_mean(const struct pn_window_entry *entry, const struct pn_window_frame *frames,
-		     int half, float *out);
-
-/**
  * pn_windows_snr_db - SNR of @entry by the particle's crop on the frame before, where they overlap
  * (pn_snr_of_pair_db, methods R3); NaN if there is none, or for no correlation.
  *

@@ -93,8 +93,8 @@ struct pn_crops_head {
 	double snr_db, raw_snr_db; /* by this frame and the one before; nullable             */
 };
 extern const char *const pn_track_words[]; /* "new", "found" */
-extern const char *const pn_clean_words[]; /* "recorded", "mean", "network" */
-enum { PN_CLEAN_RECORDED, PN_CLEAN_MEAN, PN_CLEAN_NETWORK };
+extern const char *const pn_clean_words[]; /* "recorded", "network" */
+enum { PN_CLEAN_RECORDED, PN_CLEAN_NETWORK };
 
 /** weights: of the denoising network, as training goes on. Payload: perrin/format/weights.h. */
 struct pn_weights_head {

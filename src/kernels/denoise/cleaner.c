@@ -70,7 +70,7 @@ int pn_cleaner_use(struct pn_cleaner *cleaner, const struct pn_net_spec *spec, e
 
 int pn_cleaner_half(const struct pn_cleaner *cleaner)
 {
-	return cleaner->net ? (int)pn_net_spec_of(cleaner->net)->frames / 2 : PN_MEAN_HALF;
+	return cleaner->net ? (int)pn_net_spec_of(cleaner->net)->frames / 2 : 0;
 }
 
 /* The place of a particle; the one unused for longest gives way when the memory is spent. */
@@ -134,7 +134,10 @@ int pn_cleaner_run(struct pn_cleaner *cleaner, const struct pn_windows *windows,
 		if (!rc)
 			rc = pn_denoiser_run(denoiser, frames, entry->clean, err);
 	} else if (!entry->cleaned) {
-		pn_windows_mean(entry, frames, half, entry->clean);
+		/* the mean of some frames is no way out: a lattice that comes and goes smears over
+		 * them */
+		memcpy(entry->clean, entry->image,
+		       (size_t)entry->crop.ny * (size_t)entry->crop.nx * sizeof *entry->clean);
 	}
 	if (rc)
 		return rc;

@@ -225,30 +225,7 @@ int pn_windows_frames(const struct pn_windows *windows, const struct pn_window_e
 	return neighbors;
 }
 
-/* ---- what can be made of it without a network
- * ------------------------------------------------------ */
-
-void pn_windows_mean(const struct pn_window_entry *entry, const struct pn_window_frame *frames,
-		     int half, float *out)
-{
-	int ny = entry->crop.ny, nx = entry->crop.nx;
-
-	for (int y = 0; y < ny; y++)
-		for (int x = 0; x < nx; x++) {
-			double sum = 0;
-			int count = 0;
-
-			for (int k = 0; k <= 2 * half; k++) {
-				int sy = y + frames[k].dy, sx = x + frames[k].dx;
-
-				if (!frames[k].image || sy < 0 || sy >= ny || sx < 0 || sx >= nx)
-					continue;
-				sum += frames[k].image[(size_t)sy * nx + sx];
-				count++;
-			}
-			out[(size_t)y * nx + x] = (float)(sum / count);
-		}
-}
+/* ---- how good it is -------------------------------------------------------------------------- */
 
 double pn_windows_snr_db(const struct pn_windows *windows, const struct pn_window_entry *entry,
 			 int clean)
