@@ -60,6 +60,27 @@ int pn_trainer_create(struct pn_trainer **trainer, const struct pn_net_spec *spe
 		      struct pn_error *err);
 void pn_trainer_destroy(struct pn_trainer *trainer);
 
+/**
+ * Computes clips in place of the processor, such as a GPU: see pn_cuda_learner_load and
+ * pn_cuda_learner_learn (perrin/cuda/denoise.h), which these two stand for.
+ */
+struct pn_train_engine {
+	void *arg;
+	/* parameters to compute with from now on */
+	int (*load)(void *arg, const float *params, struct pn_error *err);
+	/* @count clips of @targets windows of @side_px x @side_px; images standardized,
+	 * [count][frames + targets - 1][side_px][side_px]; @squares: [out] [count], of the errors;
+	 * @d_params: the gradient of the sum of squares times slope / 2 is added; NULL: none */
+	int (*learn)(void *arg, int side_px, int targets, int count, const float *images,
+		     double slope, double *squares, float *d_params, struct pn_error *err);
+};
+
+/**
+ * pn_trainer_use - compute by @engine (copied; what it names is borrowed) from now on; NULL: on the
+ * processor. What is computed is the same, its bytes are not.
+ */
+void pn_trainer_use(struct pn_trainer *trainer, const struct pn_train_engine *engine);
+
 /** pn_trainer_start_from - go on from these parameters (a warm start: moments stay zero) and this
  * standardization. @params: [param_count] */
 void pn_trainer_start_from(struct pn_trainer *trainer, const float *params, double offset,

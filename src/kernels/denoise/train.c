@@ -46,6 +46,9 @@ struct pn_trainer {
 	struct piece pieces[GROUPS];
 	struct worker *workers;
 	int worker_count;
+	struct pn_train_engine engine; /* learn NULL: the processor */
+	float *engine_images;          /* of one round */
+	size_t engine_room;            /* floats of them */
 	/* plain data without holes, part of the saved state */
 	struct progress {
 		double offset, scale;
@@ -113,6 +116,7 @@ void pn_trainer_destroy(struct pn_trainer *trainer)
 			pn_clip_destroy(trainer->workers[i].kept[k].clip);
 	for (int i = 0; i < GROUPS; i++)
 		free(trainer->pieces[i].images);
+	free(trainer->engine_images);
 	free(trainer->workers);
 	free(trainer->cuts);
 	free(trainer->gradients);
@@ -122,6 +126,12 @@ void pn_trainer_destroy(struct pn_trainer *trainer)
 	free(trainer->params);
 	pn_net_destroy(trainer->net);
 	free(trainer);
+}
+
+void pn_trainer_use(struct pn_trainer *trainer, const struct pn_train_engine *engine)
+{
+	trainer->engine = engine ? *engine : (struct pn_train_engine){ 0 };
+	trainer->loaded = NULL;
 }
 
 void pn_trainer_start_from(struct pn_trainer *trainer, const float *params, double offset,
@@ -222,11 +232,18 @@ int pn_trainer_standardize(struct pn_trainer *trainer, const struct pn_train_sou
 
 /* ---- clips through the network --------------------------------------------------------------- */
 
-static void use(struct pn_trainer *t, const float *params)
+static int use(struct pn_trainer *t, const float *params, struct pn_error *err)
 {
-	if (t->loaded != params)
+	int rc = PN_OK;
+
+	if (t->loaded == params)
+		return PN_OK;
+	if (t->engine.learn)
+		rc = t->engine.load(t->engine.arg, params, err);
+	else
 		pn_net_load(t->net, params);
-	t->loaded = params;
+	t->loaded = rc ? NULL : params;
+	return rc;
 }
 
 static int hire(struct pn_trainer *t, int count, struct pn_error *err)
@@ -337,6 +354,61 @@ static int read_piece(struct piece *piece, const struct pn_cut *cut,
 	return rc;
 }
 
+/* @count clips of one size by the engine. */
+static int engine_round(struct pn_trainer *t, const struct pn_train_source *source,
+			const struct pn_cut *cuts, int count, int train, double slope,
+			double *squares, struct pn_error *err)
+{
+	int side = cuts->side_px, images = cuts->images;
+	int targets = images - (int)pn_net_spec_of(t->net)->frames + 1;
+	size_t pixels = (size_t)side * (size_t)side, each = pixels * (size_t)images;
+	double sums[GROUPS];
+	int rc = PN_OK;
+
+	if (t->engine_room < each * (size_t)count) {
+		free(t->engine_images);
+		t->engine_room = each * (size_t)count;
+		t->engine_images = malloc(t->engine_room * sizeof *t->engine_images);
+	}
+	if (!t->engine_images) {
+		t->engine_room = 0;
+		return pn_error_set(err, PN_ENOMEM, "training: no memory for %d x %d images",
+				    count, images);
+	}
+	for (int c = 0; c < count && !rc; c++) {
+		rc = read_piece(&t->pieces[0], &cuts[c], source, err);
+		for (int i = 0; i < images && !rc; i++)
+			pn_cut_turn(&cuts[c], t->pieces[0].images + (size_t)i * pixels,
+				    t->now.offset, t->now.scale,
+				    t->engine_images + (size_t)c * each + (size_t)i * pixels, side);
+	}
+	if (!rc)
+		rc = t->engine.learn(t->engine.arg, side, targets, count, t->engine_images, slope,
+				     sums, train ? t->gradients : NULL, err);
+	for (int c = 0; c < count && !rc; c++)
+		*squares += sums[c];
+	return rc;
+}
+
+/* As compute: cuts of one size that follow each other at a time, all into the first gradient. */
+static int compute_by_engine(struct pn_trainer *t, const struct pn_train_source *source,
+			     const struct pn_cut *cuts, int count, int train, double slope,
+			     double *squares, struct pn_error *err)
+{
+	int rc = PN_OK;
+
+	for (int done = 0, round; done < count && !rc; done += round) {
+		const struct pn_cut *first = &cuts[done];
+
+		for (round = 1; round < GROUPS && done + round < count; round++)
+			if (first[round].side_px != first->side_px ||
+			    first[round].images != first->images)
+				break;
+		rc = engine_round(t, source, first, round, train, slope, squares, err);
+	}
+	return rc;
+}
+
 /* All clips, GROUPS at a time; @train: into the gradients. Adds to @squares in the order of clips.
  */
 static int compute(struct pn_trainer *t, const struct pn_train_source *source,
@@ -345,6 +417,8 @@ static int compute(struct pn_trainer *t, const struct pn_train_source *source,
 {
 	int threads = omp_get_max_threads(), most = count < GROUPS ? count : GROUPS;
 
+	if (t->engine.learn)
+		return compute_by_engine(t, source, cuts, count, train, slope, squares, err);
 	threads = threads < most ? threads : most;
 	int rc = hire(t, threads, err);
 	for (int done = 0, round; done < count && !rc; done += round) {
@@ -445,7 +519,9 @@ int pn_trainer_step(struct pn_trainer *trainer, const struct pn_train_source *so
 	if (rc)
 		return rc;
 	int groups = clips < GROUPS ? clips : GROUPS;
-	use(trainer, trainer->params);
+	rc = use(trainer, trainer->params, err);
+	if (rc)
+		return rc;
 	memset(trainer->gradients, 0, (size_t)groups * trainer->count * sizeof *trainer->gradients);
 	rc = compute(trainer, source, trainer->cuts, clips, 1, 2 / (double)pixels, &squares, err);
 	if (rc)
@@ -486,10 +562,10 @@ int pn_trainer_validate(struct pn_trainer *trainer, const struct pn_train_source
 				  (int)pn_net_spec_of(trainer->net)->frames,
 				  (int)trainer->settings.crop_px, err);
 	int rc = found < 0 ? found : PN_OK;
-	if (!rc) {
-		use(trainer, pn_trainer_result(trainer).params);
+	if (!rc)
+		rc = use(trainer, pn_trainer_result(trainer).params, err);
+	if (!rc)
 		rc = compute(trainer, source, cuts, found, 0, 0, &squares, err);
-	}
 	for (int i = 0; i < found; i++)
 		pixels += (uint64_t)cuts[i].side_px * (uint64_t)cuts[i].side_px;
 	if (!rc)
