@@ -332,8 +332,8 @@ static void tell(const struct sheet *sheet, const struct sheet_options *options,
 	printf("\n%" PRIu64 " of %" PRIu64 " crops by the network, the others as recorded\n",
 	       gain->by_network, gain->crops);
 	if (gain->pairs)
-		printf("SNR frame to frame: %.1f dB as recorded, %.1f dB denoised; noise taken "
-		       "out: rms %.3g\n",
+		printf("SNR of adjacent frames: %.1f dB as recorded, %.1f dB denoised (which share "
+		       "what lies between them); noise taken out: rms %.3g\n",
 		       gain->raw_snr_db, gain->snr_db, gain->noise);
 }
 

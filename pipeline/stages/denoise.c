@@ -28,7 +28,7 @@ struct denoise {
 	struct pn_windows *windows;
 	struct pn_cleaner *cleaner;
 	struct pn_blob weights; /* as they came: part of the checkpoint */
-	uint64_t version;       /* 0: none yet                          */
+	uint64_t version;       /* their record's number, from 1; 0: none yet */
 	uint64_t held_seq;      /* the crop under way: taken in, its windows not yet emitted */
 	int held;
 };
@@ -102,7 +102,7 @@ static int take_weights(struct denoise *s, struct pn_ctx *ctx, const struct pn_m
 	struct pn_weights_head head;
 	int rc = pn_msg_decode(&pn_weights_schema, in, &head, &ctx->err);
 
-	return rc ? rc : use_weights(s, ctx, in->payload, in->payload_bytes, head.version);
+	return rc ? rc : use_weights(s, ctx, in->payload, in->payload_bytes, in->seq + 1);
 }
 
 /* ---- crops --------------------------------------------------------------------------------- */

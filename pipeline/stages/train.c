@@ -91,13 +91,13 @@ static void fill_history(struct train *s, const struct pn_live_news *news)
 	snprintf(w->perrin, sizeof w->perrin, "%s", PERRIN_VERSION);
 }
 
-static int publish(struct train *s, struct pn_ctx *ctx, int last, int64_t time_ns)
+static int publish(struct train *s, struct pn_ctx *ctx, int64_t time_ns)
 {
 	struct pn_live_news news;
 	struct pn_blob bytes = { 0 };
 	void *payload;
 
-	if (!pn_live_due(s->live, last, &news))
+	if (!pn_live_due(s->live, &news))
 		return PN_OK;
 	fill_history(s, &news);
 	if (s->history.curve_count == 0 ||
@@ -180,7 +180,7 @@ static int train_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 		s->held_seq = in->seq;
 		s->time_ns = in->time_ns;
 	}
-	rc = publish(s, ctx, 0, in->time_ns);
+	rc = publish(s, ctx, in->time_ns);
 	if (rc)
 		return rc;
 	s->held = 0;
@@ -192,7 +192,9 @@ static int train_drain(void *self, struct pn_ctx *ctx)
 {
 	struct train *s = self;
 
-	return publish(s, ctx, 1, s->time_ns);
+	int rc = pn_live_look(s->live, &ctx->err); /* what the last steps have brought */
+
+	return rc && rc != PN_EAGAIN && rc != PN_EARG ? rc : publish(s, ctx, s->time_ns);
 }
 
 /* ---- checkpoints ---------------------------------------------------------------------------- */

@@ -122,7 +122,7 @@ static const struct pn_field crops_fields[] = {
 	{ FIELD(pn_crops_head, made_by, "",
 		"as recorded, or denoised by the network"),
 	  .words = pn_clean_words },
-	{ FIELD(pn_crops_head, weights, "", "version of the network's weights; 0 if none") },
+	{ FIELD(pn_crops_head, weights, "", "record of the network's weights in their stream, from 1; 0 if none") },
 	{ FIELD(pn_crops_head, neighbors, "", "frames before and after that went in") },
 	{ FIELD(pn_crops_head, noise, "", "rms of recorded less denoised"), RANGE(0, 1e300),
 	  .nullable = 1 },

@@ -94,7 +94,7 @@ int rig_push(struct rig *rig, unsigned port, const void *head, int64_t time_ns, 
 	     uint64_t payload_bytes)
 {
 	unsigned char encoded[PN_HEAD_BYTES_MAX];
-	struct pn_msg msg = { .time_ns = time_ns, .port = port, .head = encoded, .payload = payload,
+	struct pn_msg msg = { .seq = rig->pushed[port]++, .time_ns = time_ns, .port = port, .head = encoded, .payload = payload,
 			      .payload_bytes = payload_bytes };
 	size_t bytes;
 	uint64_t done = rig->done, skipped = rig->skipped;

@@ -25,6 +25,7 @@ struct rig {
 	struct rig_out out[RIG_OUT_MAX];
 	unsigned out_count, committed;
 	uint64_t taken, done, skipped, skipped_by[PN_REASONS_MAX + 1];
+	uint64_t pushed[PN_PORTS_MAX];        /* messages on each port: their numbers */
 	unsigned refuse_every, emissions; /* every n-th emission answers PN_EAGAIN */
 };
 

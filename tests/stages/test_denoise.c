@@ -66,7 +66,7 @@ static int push(struct rig *rig, uint64_t frame, uint64_t particle)
 	return rig_push(rig, CROPS, &head, (int64_t)frame * 2500000, pixels, sizeof pixels);
 }
 
-static float *make_weights(struct pn_blob *bytes, uint64_t seed)
+static float *make_weights(struct pn_blob *bytes, uint64_t seed, double scale)
 {
 	static struct pn_net_layout layout;
 	static struct pn_weights weights;
@@ -79,7 +79,7 @@ static float *make_weights(struct pn_blob *bytes, uint64_t seed)
 	pn_net_params_init(&layout, params, &rng);
 	weights = (struct pn_weights){ .spec = spec,
 				       .offset = 50,
-				       .scale = 6,
+				       .scale = scale,
 				       .loss = NAN,
 				       .validation = NAN,
 				       .param_count = layout.param_count,
@@ -148,7 +148,7 @@ static void network_from_the_next_crop_on(void **state)
 {
 	static struct rig rig;
 	struct pn_blob bytes = { 0 };
-	float *params = make_weights(&bytes, 3), images[5][PIXELS], clean[PIXELS];
+	float *params = make_weights(&bytes, 3, 6), images[5][PIXELS], clean[PIXELS];
 	struct pn_window_frame frames[5];
 	struct pn_denoiser *denoiser;
 	struct pn_net *net;
@@ -165,7 +165,7 @@ static void network_from_the_next_crop_on(void **state)
 	for (unsigned i = 0; i < 8; i++) {
 		assert_int_equal(out_head(&rig, i)->made_by,
 				 i < 4 ? PN_CLEAN_RECORDED : PN_CLEAN_NETWORK);
-		assert_int_equal(out_head(&rig, i)->weights, i < 4 ? 0 : 9);
+		assert_int_equal(out_head(&rig, i)->weights, i < 4 ? 0 : 1);
 	}
 	/* frame 4 is what the network makes of frames 2 to 6 */
 	assert_int_equal(pn_net_create(&net, &spec, PN_ARITH_F32, NULL), PN_OK);
@@ -194,7 +194,7 @@ static void lost_frames_and_lost_particles(void **state)
 	struct pn_blob bytes = { 0 };
 
 	(void)state;
-	free(make_weights(&bytes, 3));
+	free(make_weights(&bytes, 3, 6));
 	rig_open(&rig, &pn_stage_denoise, NULL);
 	push_weights(&rig, 1, &bytes);
 	const uint64_t seen[][2] = { { 0, 1 }, { 0, 2 }, { 1, 1 }, { 2, 1 },
@@ -226,8 +226,8 @@ static void restarts_and_full_queues_change_nothing(void **state)
 	struct pn_blob bytes[2] = { { 0 } };
 
 	(void)state;
-	free(make_weights(&bytes[0], 3));
-	free(make_weights(&bytes[1], 4));
+	free(make_weights(&bytes[0], 3, 6));
+	free(make_weights(&bytes[1], 4, 6));
 	rig_open(&whole, &pn_stage_denoise, NULL);
 	rig_open(&cut, &pn_stage_denoise, "cache_MiB=0");
 	cut.refuse_every = 7; /* the most that one crop completes is four */
@@ -264,7 +264,7 @@ static void bad_messages_are_told(void **state)
 	static float pixels[PIXELS];
 
 	(void)state;
-	free(make_weights(&bytes, 3));
+	free(make_weights(&bytes, 3, 6));
 	rig_open(&rig, &pn_stage_denoise, NULL);
 	assert_int_equal(push_weights(&rig, 1, &bytes), PN_OK);
 	bytes.data[bytes.bytes - 20] ^= 1;
@@ -285,6 +285,40 @@ static void bad_messages_are_told(void **state)
 	assert_int_equal(rig.out_count, 3);
 	assert_int_equal(out_head(&rig, 0)->weights, 1);
 	for (unsigned i = 0; i < 3; i++)
+		for (int k = 0; k < PIXELS; k++)
+			assert_true(isfinite(((const float *)(const void *)rig.out[i].payload)[k]));
+	rig_close(&rig);
+	pn_blob_finish(&bytes);
+}
+
+/* Finite, but too much for the network in its units: that crop goes through as it is, and only
+ * that. */
+static void pixels_beyond_the_network(void **state)
+{
+	static struct rig rig;
+	struct pn_blob bytes = { 0 };
+	struct pn_crops_head head = head_of(5, 0);
+	float pixels[PIXELS];
+
+	(void)state;
+	free(make_weights(&bytes, 3, 0.01));
+	rig_open(&rig, &pn_stage_denoise, NULL);
+	push_weights(&rig, 1, &bytes);
+	for (uint64_t f = 0; f < 12; f++) {
+		if (f != 5) {
+			assert_int_equal(push(&rig, f, 0), PN_OK);
+			continue;
+		}
+		draw(pixels, f, head.y0_px, head.x0_px);
+		pixels[9] = 3.4e38f;
+		assert_int_equal(rig_push(&rig, CROPS, &head, 0, pixels, sizeof pixels), PN_OK);
+	}
+	assert_int_equal(rig_drain(&rig), PN_OK);
+	assert_int_equal(rig.out_count, 12);
+	assert_int_equal(out_head(&rig, 0)->made_by, PN_CLEAN_NETWORK);
+	assert_int_equal(out_head(&rig, 5)->made_by, PN_CLEAN_RECORDED);
+	assert_int_equal(out_head(&rig, 10)->made_by, PN_CLEAN_NETWORK);
+	for (unsigned i = 0; i < 12; i++)
 		for (int k = 0; k < PIXELS; k++)
 			assert_true(isfinite(((const float *)(const void *)rig.out[i].payload)[k]));
 	rig_close(&rig);
@@ -320,6 +354,7 @@ int main(void)
 		cmocka_unit_test(lost_frames_and_lost_particles),
 		cmocka_unit_test(restarts_and_full_queues_change_nothing),
 		cmocka_unit_test(bad_messages_are_told),
+		cmocka_unit_test(pixels_beyond_the_network),
 		cmocka_unit_test(crops_that_are_none),
 	};
 

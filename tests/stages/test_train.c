@@ -198,8 +198,11 @@ static void nothing_to_learn_is_told(void **state)
 
 	(void)state;
 	rig_open(&rig, &pn_stage_train, SMALL);
-	for (head.frame = 0; head.frame < 15; head.frame++)
+	for (head.frame = 0; head.frame < 15; head.frame++) {
+		for (int k = 0; k < PIXELS; k++)
+			pixels[k] = (float)head.frame;
 		bad += rig_push(&rig, 0, &head, 0, pixels, sizeof pixels) == PN_EFRAME;
+	}
 	assert_int_equal(bad, 6);
 	assert_non_null(strstr(rig.ctx.err.text, "standard deviation 0"));
 	pixels[0] = NAN;

@@ -46,7 +46,7 @@ static void crops_are_cleaned_while_they_come(void **state)
 	PERRIN(&r, 1, "denoise", "sheet", testkit_path(dir, "live")); /* it is there */
 	kit_free(&r);
 	PERRIN(&r, 0, "denoise", "sheet", testkit_path(dir, "live"), "--force", "--count", "3");
-	kit_says(r.out, "SNR frame to frame");
+	kit_says(r.out, "SNR of adjacent frames");
 	kit_free(&r);
 	PERRIN(&r, 0, "export", testkit_path(dir, "live/weights"), "--format", "csv", "--out", "-");
 	kit_says(r.out, "version,time_ns,steps");

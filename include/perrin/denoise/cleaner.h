@@ -33,9 +33,9 @@ int pn_cleaner_half(const struct pn_cleaner *cleaner);
 
 /** What has become of a crop. */
 struct pn_cleaned {
-	int network;               /* 0: as recorded, for want of a network or of any neighbor */
-	int neighbors;             /* frames before and after that went in */
-	double noise;              /* rms of recorded less clean, in the image's unit */
+	int network;   /* 0: as recorded: no network, no neighbor, or a pixel beyond it */
+	int neighbors; /* frames before and after that went in */
+	double noise;  /* rms of recorded less clean, in the image's unit */
 	double snr_db, raw_snr_db; /* pn_windows_snr_db after and before; NaN: not known */
 };
 

@@ -63,13 +63,21 @@ struct pn_live_news {
 };
 
 /**
- * pn_live_due - 1 and @news if there are weights worth publishing: those of pn_live_start_from,
- * and, after 10 steps and then each time their number has grown by a quarter, those whose loss on
- * the newest crops is below the baseline's (a network that has not learnt more than a filter would
- * take lattice away instead of noise) and not above that of the last ones published. @last: the
- * stream ends: also those of the last look that were not published yet, if they are good enough.
+ * pn_live_look - validate on the crops there are, and decide whether the weights are worth
+ * publishing and whether training goes on; pn_live_step does it after 10 steps and then each time
+ * their number has grown by a quarter.
+ *
+ * Returns PN_EAGAIN with too few crops, errors of pn_trainer_validate.
  */
-int pn_live_due(struct pn_live *live, int last, struct pn_live_news *news);
+int pn_live_look(struct pn_live *live, struct pn_error *err);
+
+/**
+ * pn_live_due - 1 and @news if there are weights worth publishing: those of pn_live_start_from, and
+ * those whose loss is below the baseline's (a network that has not learnt more than a filter would
+ * take lattice away instead of noise) and, against the baseline, not above that of the last ones
+ * published.
+ */
+int pn_live_due(struct pn_live *live, struct pn_live_news *news);
 
 /** pn_live_told - the news is out. */
 void pn_live_told(struct pn_live *live);

@@ -119,7 +119,8 @@ size_t pn_denoiser_bytes(const struct pn_net *net, int ny, int nx);
  * pn_denoiser_run - denoise the own frame of a window.
  *
  * @frames: spec->frames of them in order of time, the own frame in the middle; a neighbour that is
- *          missing, or shifted by more than PN_SHIFT_MAX_PX, is stood in for by the neighbour
+ *          missing, shifted by more than PN_SHIFT_MAX_PX, or equal to the own frame where both lie
+ *          (a frame recorded twice) is stood in for by the neighbour
  * nearest to it in time (the earlier of two), never by the own frame, whose pixel would show
  * @out:    [ny][nx] float32, in the unit of the images
  *

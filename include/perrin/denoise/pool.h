@@ -20,7 +20,8 @@ void pn_pool_destroy(struct pn_pool *pool);
  * pn_pool_add - one more crop, copied; the oldest one goes when there is no room. Pairs of adjacent
  * frames are added to the pool's noise (perrin/denoise/spot.h) as they come.
  *
- * Errors: PN_EFRAME (values that are not finite, a crop that is there already), PN_ENOMEM; nothing
+ * Errors: PN_EFRAME (values that are not finite, a crop that is there already, one that is equal
+ * to the crop of the frame before), PN_ENOMEM; nothing
  * has changed then.
  */
 int pn_pool_add(struct pn_pool *pool, const struct pn_window_crop *crop, const float *image,

@@ -87,8 +87,8 @@ void pn_trainer_start_from(struct pn_trainer *trainer, const float *params, doub
 			   double scale);
 
 /**
- * pn_trainer_standardize - take offset and scale from a source: mean and standard deviation of up
- * to 64 of its images spread over it.
+ * pn_trainer_standardize - take offset and scale from a source: medians of the means and of the
+ * standard deviations of up to 64 of its images spread over it.
  *
  * Errors: PN_EFRAME if the images are constant or not finite (with which one), those of read.
  */

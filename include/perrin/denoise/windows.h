@@ -21,12 +21,13 @@ struct pn_window_crop {
 /** A crop that is kept: for its own window, and for those of its neighbours in time. */
 struct pn_window_entry {
 	struct pn_window_crop crop;
-	float *image; /* [ny][nx] as recorded */
-	float *clean; /* [ny][nx]; filled by the caller when `cleaned` is set */
-	void *tag;    /* the caller's bytes */
-	uint64_t id;  /* of the image: 1, 2, ... in the order of coming */
-	int cleaned;  /* clean holds the result */
-	int passed;   /* and the caller is through with it */
+	float *image;   /* [ny][nx] as recorded */
+	float *clean;   /* [ny][nx]; filled by the caller when `cleaned` is set */
+	void *tag;      /* the caller's bytes */
+	uint64_t id;    /* of the image: 1, 2, ... in the order of coming */
+	int cleaned;    /* clean holds the result, */
+	int by_network; /* made by the network */
+	int passed;     /* and the caller is through with it */
 };
 
 struct pn_windows;

@@ -87,7 +87,7 @@ struct pn_crops_head {
 	double spots_per_A[2 * PN_SPOTS_MAX]; /* gx, gy of static background spots           */
 	uint64_t spot_count;       /* numbers in spots_per_A (two per spot)                  */
 	int made_by;               /* pn_clean_words                                         */
-	uint64_t weights;          /* version of the network's weights; 0: none              */
+	uint64_t weights;          /* their record in the stream weights, from 1; 0: none    */
 	uint64_t neighbors;        /* frames before and after that went in                   */
 	double noise;              /* rms of recorded less denoised; nullable                */
 	double snr_db, raw_snr_db; /* by this frame and the one before; nullable             */

@@ -54,7 +54,8 @@ int pn_cleaner_use(struct pn_cleaner *cleaner, const struct pn_net_spec *spec, e
 {
 	struct pn_net *net;
 
-	if (!isfinite(offset) || !isfinite(scale) || !(scale > 0))
+	if (!isfinite(offset) || !(scale > 0) || !isfinite((float)scale) ||
+	    !isfinite((float)(1 / scale)))
 		return pn_error_set(err, PN_EARG, "weights: offset %g, scale %g", offset, scale);
 	int rc = pn_net_create(&net, spec, arith, err);
 	if (rc)
@@ -119,31 +120,53 @@ static double rms_difference(const float *a, const float *b, size_t count)
 	return sqrt(sum / (double)count);
 }
 
+static int all_finite(const float *image, size_t pixels)
+{
+	int finite = 1;
+
+	for (size_t k = 0; k < pixels; k++)
+		finite &= isfinite(image[k]) != 0;
+	return finite;
+}
+
+/* PN_EAGAIN: not this window. A pixel that is too much for the network, or frames that repeat each
+ * other, are the images' fault and no failure. */
+static int by_network(struct pn_cleaner *cleaner, const struct pn_window_frame *frames,
+		      struct pn_window_entry *entry, struct pn_error *err)
+{
+	struct pn_denoiser *denoiser;
+	int rc = denoiser_for(cleaner, &entry->crop, &denoiser, err);
+
+	if (rc)
+		return rc;
+	rc = pn_denoiser_run(denoiser, frames, entry->clean, err);
+	if (rc == PN_EARG || rc == PN_EFRAME ||
+	    (!rc && !all_finite(entry->clean, (size_t)entry->crop.ny * (size_t)entry->crop.nx)))
+		return PN_EAGAIN;
+	return rc;
+}
+
 int pn_cleaner_run(struct pn_cleaner *cleaner, const struct pn_windows *windows,
 		   struct pn_window_entry *entry, struct pn_cleaned *cleaned, struct pn_error *err)
 {
 	struct pn_window_frame frames[PN_NET_FRAMES_MAX];
-	int half = pn_cleaner_half(cleaner), rc = PN_OK;
-	struct pn_denoiser *denoiser = NULL;
+	size_t pixels = (size_t)entry->crop.ny * (size_t)entry->crop.nx;
+	int half = pn_cleaner_half(cleaner), rc = PN_EAGAIN;
 
 	cleaned->neighbors = pn_windows_frames(windows, entry, half, frames);
 	/* a frame without any neighbor is more than the network can be asked for */
-	cleaned->network = cleaner->net && (cleaned->neighbors || half == 0);
-	if (!entry->cleaned && cleaned->network) {
-		rc = denoiser_for(cleaner, &entry->crop, &denoiser, err);
-		if (!rc)
-			rc = pn_denoiser_run(denoiser, frames, entry->clean, err);
-	} else if (!entry->cleaned) {
-		/* the mean of some frames is no way out: a lattice that comes and goes smears over
-		 * them */
-		memcpy(entry->clean, entry->image,
-		       (size_t)entry->crop.ny * (size_t)entry->crop.nx * sizeof *entry->clean);
-	}
-	if (rc)
+	if (entry->cleaned)
+		rc = entry->by_network ? PN_OK : PN_EAGAIN;
+	else if (cleaner->net && (cleaned->neighbors || half == 0))
+		rc = by_network(cleaner, frames, entry, err);
+	if (rc && rc != PN_EAGAIN)
 		return rc;
+	/* the mean of some frames is no way out: a lattice that comes and goes smears over them */
+	if (rc == PN_EAGAIN)
+		memcpy(entry->clean, entry->image, pixels * sizeof *entry->clean);
 	entry->cleaned = 1;
-	cleaned->noise = rms_difference(entry->image, entry->clean,
-					(size_t)entry->crop.ny * (size_t)entry->crop.nx);
+	entry->by_network = cleaned->network = rc == PN_OK;
+	cleaned->noise = rms_difference(entry->image, entry->clean, pixels);
 	cleaned->snr_db = pn_windows_snr_db(windows, entry, 1);
 	cleaned->raw_snr_db = pn_windows_snr_db(windows, entry, 0);
 	return PN_OK;

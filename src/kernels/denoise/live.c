@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_NEWS     10 /* steps */
-#define NEWS_GROWTH    1.25
-#define NEWEST         32 /* crops that are validated on, */
-#define NEWEST_WINDOWS 6  /* in so many windows */
-#define WORSE          1.02 /* weights whose loss is that much above the last ones' are not published */
-#define RISEN          1.10 /* and one that much above the best says that the images have changed */
+#define FIRST_NEWS  10 /* steps */
+#define NEWS_GROWTH 1.25
+#define WINDOWS     8    /* validated on, spread over the pool: the newest crops there are */
+#define WORSE       1.02 /* weights whose loss is that much above the last ones' are not published */
+#define RISEN       1.10 /* and one that much above the best says that the images have changed */
 
 #define OFF(field) offsetof(struct pn_live_settings, field)
 
@@ -72,8 +71,9 @@ struct standing {
 	struct pn_net_spec spec;
 	struct pn_level level;
 	uint64_t steps, published_steps, frames, first_frame, last_frame, since_level;
-	double loss_sum, loss_count, validation, baseline, published, best;
-	int64_t levelled, due, good;
+	double loss_sum, loss_count, validation, baseline;
+	double published, best; /* validation / baseline, which other noise leaves as it is */
+	int64_t levelled, due, good, warm;
 	double next_news; /* steps */
 };
 
@@ -137,7 +137,7 @@ int pn_live_start_from(struct pn_live *live, const struct pn_net_spec *spec, con
 	pn_trainer_destroy(live->trainer);
 	live->trainer = trainer;
 	live->at.spec = *spec;
-	live->at.due = live->at.good = 1;
+	live->at.due = live->at.good = live->at.warm = 1;
 	return PN_OK;
 }
 
@@ -183,35 +183,38 @@ static int start(struct pn_live *live, const struct pn_train_source *source, str
 	return rc;
 }
 
-/* A look at the newest crops: whether there are weights to publish, and whether to go on. */
-static int look(struct pn_live *live, const struct pn_train_source *source, struct pn_error *err)
+int pn_live_look(struct pn_live *live, struct pn_error *err)
 {
+	struct pn_train_source source = pn_pool_source(live->pool);
 	struct standing *at = &live->at;
-	int rc = pn_trainer_validate(live->trainer, source, NEWEST, NEWEST_WINDOWS, &at->validation,
-				     err);
 
+	if (!live->trainer || source.count < (uint64_t)live->settings.start)
+		return PN_EAGAIN;
+	int rc = pn_trainer_validate(live->trainer, &source, 0, WINDOWS, &at->validation, err);
 	if (!rc)
-		rc = pn_train_baseline(source, NEWEST, NEWEST_WINDOWS, (int)at->spec.frames,
+		rc = pn_train_baseline(&source, 0, WINDOWS, (int)at->spec.frames,
 				       (int)live->settings.train.crop_px,
 				       pn_trainer_result(live->trainer).scale, &at->baseline, err);
 	if (rc)
 		return rc;
-	at->good = at->validation < at->baseline;
+	double score = at->validation / at->baseline;
+
+	at->good = score < 1;
 	at->since_level = 0;
-	if (at->levelled) {
-		if (at->validation > RISEN * at->best) {
-			at->levelled = 0;
-			at->best = at->validation;
-			memset(&at->level, 0, sizeof at->level);
-		}
-		return PN_OK;
+	if (at->levelled && score > RISEN * at->best) {
+		at->levelled = 0;
+		at->best = score;
+		memset(&at->level, 0, sizeof at->level);
 	}
-	at->best = isnan(at->best) ? at->validation : fmin(at->best, at->validation);
-	pn_level_add(&at->level, at->validation);
+	if (at->levelled)
+		return PN_OK;
+	at->best = isnan(at->best) ? score : fmin(at->best, score);
+	pn_level_add(&at->level, score);
 	/* the plateau before it has learnt anything is not the end */
 	at->levelled = at->good && pn_level_reached(&at->level, (int)live->settings.level_window,
 						    live->settings.level_gain);
-	at->due = at->good && (isnan(at->published) || at->validation <= WORSE * at->published);
+	at->due = at->good && at->steps > at->published_steps &&
+		  (isnan(at->published) || score <= WORSE * at->published);
 	return PN_OK;
 }
 
@@ -230,7 +233,14 @@ int pn_live_step(struct pn_live *live, struct pn_error *err)
 		/* every now and then: has the specimen, or the beam, become another? */
 		if (at->since_level < (uint64_t)live->settings.pool)
 			return PN_EAGAIN;
-		return look(live, &source, err);
+		return pn_live_look(live, err);
+	}
+	/* weights to start from set the mark that the next ones must reach */
+	if (!rc && at->warm) {
+		rc = pn_live_look(live, err);
+		at->warm = rc != PN_OK;
+		at->published = at->validation / at->baseline;
+		return rc;
 	}
 	if (!rc)
 		rc = pn_trainer_step(live->trainer, &source, &loss, err);
@@ -242,18 +252,17 @@ int pn_live_step(struct pn_live *live, struct pn_error *err)
 	if ((double)at->steps < at->next_news)
 		return PN_OK;
 	at->next_news = fmax((double)at->steps + FIRST_NEWS, NEWS_GROWTH * (double)at->steps);
-	return look(live, &source, err);
+	return pn_live_look(live, err);
 }
 
 /* ---- news --------------------------------------------------------------------------------------
  */
 
-int pn_live_due(struct pn_live *live, int last, struct pn_live_news *news)
+int pn_live_due(struct pn_live *live, struct pn_live_news *news)
 {
 	const struct standing *at = &live->at;
-	int unpublished = at->steps > at->published_steps;
 
-	if (!live->trainer || !(at->due || (last && unpublished && at->good)))
+	if (!live->trainer || !at->due)
 		return 0;
 	*news = (struct pn_live_news){
 		.spec = at->spec,
@@ -274,7 +283,7 @@ void pn_live_told(struct pn_live *live)
 	struct standing *at = &live->at;
 
 	at->due = 0;
-	at->published = at->validation;
+	at->published = at->validation / at->baseline;
 	at->published_steps = at->steps;
 	at->loss_sum = at->loss_count = 0;
 }

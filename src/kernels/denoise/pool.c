@@ -104,22 +104,22 @@ static int all_finite(const float *image, size_t pixels)
 
 /* The noise of this crop and the one before it, where both lie on the same pixels of the detector.
  */
-static int add_noise(struct pn_pool *pool, uint64_t at)
+static void add_noise(struct pn_pool *pool, uint64_t at)
 {
 	const struct held *a = at ? &pool->held[at - 1] : NULL, *b = &pool->held[at];
 
 	if (!a || pool->noise.pairs >= NOISE_PAIRS_MAX || pool->run[at] != pool->run[at - 1] ||
 	    a->crop.ny != b->crop.ny || a->crop.nx != b->crop.nx)
-		return PN_OK;
+		return;
 	int dy = (int)llabs(a->crop.y0_px - b->crop.y0_px),
 	    dx = (int)llabs(a->crop.x0_px - b->crop.x0_px);
 	int rows = b->crop.ny - dy, columns = b->crop.nx - dx;
 
 	if (rows < 32 || columns < 32)
-		return PN_OK;
+		return;
 	float *pair = malloc(2 * (size_t)rows * (size_t)columns * sizeof *pair);
 	if (!pair)
-		return PN_ENOMEM;
+		return; /* one pair less */
 	int64_t y0 = a->crop.y0_px > b->crop.y0_px ? a->crop.y0_px : b->crop.y0_px;
 	int64_t x0 = a->crop.x0_px > b->crop.x0_px ? a->crop.x0_px : b->crop.x0_px;
 
@@ -136,7 +136,29 @@ static int add_noise(struct pn_pool *pool, uint64_t at)
 	pn_noise_add(&pool->noise, pair, pair + (size_t)rows * columns, (size_t)rows,
 		     (size_t)columns, NULL);
 	free(pair);
-	return PN_OK;
+}
+
+/* The same pixels as on the frame before, where both lie: recorded twice. */
+static int repeats(const struct held *before, const struct pn_window_crop *crop, const float *image)
+{
+	const struct pn_window_crop *was = &before->crop;
+	int64_t y0 = was->y0_px > crop->y0_px ? was->y0_px : crop->y0_px;
+	int64_t x0 = was->x0_px > crop->x0_px ? was->x0_px : crop->x0_px;
+	int64_t a = was->y0_px + was->ny, b = crop->y0_px + crop->ny, y1 = a < b ? a : b;
+
+	a = was->x0_px + was->nx;
+	b = crop->x0_px + crop->nx;
+	int64_t x1 = a < b ? a : b;
+
+	if (was->particle != crop->particle || was->frame + 1 != crop->frame || y1 <= y0 ||
+	    x1 <= x0)
+		return 0;
+	for (int64_t y = y0; y < y1; y++)
+		if (memcmp(before->image + (y - was->y0_px) * was->nx + (x0 - was->x0_px),
+			   image + (y - crop->y0_px) * crop->nx + (x0 - crop->x0_px),
+			   (size_t)(x1 - x0) * sizeof *image) != 0)
+			return 0;
+	return 1;
 }
 
 int pn_pool_add(struct pn_pool *pool, const struct pn_window_crop *crop, const float *image,
@@ -152,6 +174,12 @@ int pn_pool_add(struct pn_pool *pool, const struct pn_window_crop *crop, const f
 		return pn_error_set(err, PN_EFRAME, "particle %llu a second time on frame %llu",
 				    (unsigned long long)crop->particle,
 				    (unsigned long long)crop->frame);
+	if (at && repeats(&pool->held[at - 1], crop, image))
+		return pn_error_set(err, PN_EFRAME,
+				    "particle %llu: frame %llu repeats the one before it: noise "
+				    "that is seen twice teaches nothing",
+				    (unsigned long long)crop->particle,
+				    (unsigned long long)crop->frame);
 	float *copy = malloc(pixels * sizeof *copy);
 	if (!copy)
 		return pn_error_set(err, PN_ENOMEM, "pool: no memory for a crop of %zu pixels",
@@ -165,8 +193,7 @@ int pn_pool_add(struct pn_pool *pool, const struct pn_window_crop *crop, const f
 	pool->held[at] = (struct held){ *crop, copy, pool->added++ };
 	pool->count++;
 	number_runs(pool);
-	if (add_noise(pool, at))
-		return pn_error_set(err, PN_ENOMEM, "pool: no memory for the noise");
+	add_noise(pool, at);
 	return PN_OK;
 }
 

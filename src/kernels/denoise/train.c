@@ -151,13 +151,13 @@ void pn_trainer_start_from(struct pn_trainer *trainer, const float *params, doub
 
 /* ---- standardization ------------------------------------------------------------------------ */
 
-/* Moments of all values so far. */
+/* Of one image. */
 struct moments {
-	double count, mean, squares; /* squares: sum of those of the deviations from the mean */
+	double mean, deviation;
 };
 
-static int add_image(struct moments *all, const float *values, uint64_t image, int ny, int nx,
-		     struct pn_error *err)
+static int measure_values(struct moments *one, const float *values, uint64_t image, int ny, int nx,
+			  struct pn_error *err)
 {
 	double count = (double)ny * nx, sum = 0, squares = 0;
 
@@ -169,17 +169,15 @@ static int add_image(struct moments *all, const float *values, uint64_t image, i
 					    i % (size_t)nx, values[i]);
 		sum += values[i];
 	}
+	one->mean = sum / count;
 	for (size_t i = 0; i < (size_t)ny * (size_t)nx; i++)
-		squares += (values[i] - sum / count) * (values[i] - sum / count);
-	double apart = sum / count - all->mean, total = all->count + count;
-	all->squares += squares + apart * apart * all->count * count / total;
-	all->mean += apart * count / total;
-	all->count = total;
+		squares += (values[i] - one->mean) * (values[i] - one->mean);
+	one->deviation = sqrt(squares / count);
 	return PN_OK;
 }
 
-/* One image of the source into the moments; @values grows as images do. */
-static int measure(struct moments *all, const struct pn_train_source *source, uint64_t image,
+/* One image of the source; @values grows as images do. */
+static int measure(struct moments *one, const struct pn_train_source *source, uint64_t image,
 		   float **values, size_t *room, struct pn_error *err)
 {
 	struct pn_train_place place;
@@ -198,34 +196,51 @@ static int measure(struct moments *all, const struct pn_train_source *source, ui
 					    place.ny, place.nx);
 	}
 	int rc = source->read(source->arg, image, 0, 0, place.ny, place.nx, *values, err);
-	return rc ? rc : add_image(all, *values, image, place.ny, place.nx, err);
+	return rc ? rc : measure_values(one, *values, image, place.ny, place.nx, err);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, uint64_t count)
+{
+	qsort(values, count, sizeof *values, compare_doubles);
+	return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
 int pn_trainer_standardize(struct pn_trainer *trainer, const struct pn_train_source *source,
 			   struct pn_error *err)
 {
 	uint64_t want = source->count < STANDARD_IMAGES ? source->count : STANDARD_IMAGES;
-	struct moments all = { 0 };
+	double means[STANDARD_IMAGES], deviations[STANDARD_IMAGES];
 	float *values = NULL;
 	size_t room = 0;
 	int rc = want ? PN_OK : pn_error_set(err, PN_EARG, "training: no images");
 
 	for (uint64_t k = 0; k < want && !rc; k++) {
 		uint64_t image = (2 * k + 1) * source->count / (2 * want);
+		struct moments one = { 0 };
 
-		rc = measure(&all, source, image, &values, &room, err);
+		rc = measure(&one, source, image, &values, &room, err);
+		means[k] = one.mean;
+		deviations[k] = one.deviation;
 	}
 	free(values);
 	if (rc)
 		return rc;
-	double scale = sqrt(all.squares / all.count);
+	/* of each the median: a flash in one image is not to set the scale for all */
+	double mean = median(means, want), scale = median(deviations, want);
 	if (!(scale > 0) || !isfinite(scale))
 		return pn_error_set(
 			err, PN_EFRAME,
 			"images cannot be standardized: %llu spread over the source have "
 			"mean %g, standard deviation %g",
-			(unsigned long long)want, all.mean, scale);
-	trainer->now.offset = all.mean;
+			(unsigned long long)want, mean, scale);
+	trainer->now.offset = mean;
 	trainer->now.scale = scale;
 	return PN_OK;
 }
@@ -372,8 +387,8 @@ static int engine_round(struct pn_trainer *t, const struct pn_train_source *sour
 	}
 	if (!t->engine_images) {
 		t->engine_room = 0;
-		return pn_error_set(err, PN_ENOMEM, "training: no memory for %d x %d images",
-				    count, images);
+		return pn_error_set(err, PN_ENOMEM, "training: no memory for %d x %d images", count,
+				    images);
 	}
 	for (int c = 0; c < count && !rc; c++) {
 		rc = read_piece(&t->pieces[0], &cuts[c], source, err);

@@ -12,6 +12,7 @@ struct pn_windows {
 	struct pn_window_entry **entries; /* [count], in the order they came */
 	size_t count, capacity, asked;    /* asked: entries before this were looked at */
 	uint64_t next_id, newest;         /* newest frame */
+	int half;                         /* that was asked for last */
 };
 
 int pn_windows_create(struct pn_windows **windows, size_t tag_bytes, struct pn_error *err)
@@ -154,14 +155,15 @@ int pn_windows_add(struct pn_windows *windows, const struct pn_window_crop *crop
 
 static int complete(const struct pn_windows *windows, const struct pn_window_entry *entry, int half)
 {
-	uint64_t last = entry->crop.frame + (uint64_t)(half < 0 ? 0 : half);
+	uint64_t since = windows->newest - entry->crop.frame; /* frames never fall */
 
-	return half < 0 || windows->newest > last ||
-	       (windows->newest == last && find(windows, entry->crop.particle, last));
+	return half < 0 || since > (uint64_t)half ||
+	       (since == (uint64_t)half && find(windows, entry->crop.particle, windows->newest));
 }
 
 struct pn_window_entry *pn_windows_next(struct pn_windows *windows, int half)
 {
+	windows->half = half < 0 ? windows->half : half;
 	while (windows->asked < windows->count) {
 		struct pn_window_entry *entry = windows->entries[windows->asked++];
 
@@ -183,6 +185,9 @@ void pn_windows_again(struct pn_windows *windows)
 
 void pn_windows_pass(struct pn_windows *windows)
 {
+	/* windows to come are of frame newest - half or later, and need as many before; the SNR one
+	 */
+	uint64_t keep = windows->half > 0 ? 2 * (uint64_t)windows->half : 1;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < windows->count; i++) {
@@ -190,8 +195,7 @@ void pn_windows_pass(struct pn_windows *windows)
 
 		if (entry->passed)
 			entry->passed = 1;
-		/* the next window is of the newest frame or later; its SNR needs the one before */
-		if (entry->passed && entry->crop.frame + 2 * PN_WINDOW_HALF_MAX < windows->newest)
+		if (entry->passed && windows->newest - entry->crop.frame > keep)
 			free_entry(entry);
 		else
 			windows->entries[kept++] = entry;
@@ -206,9 +210,13 @@ int pn_windows_frames(const struct pn_windows *windows, const struct pn_window_e
 	int neighbors = 0;
 
 	for (int k = 0; k <= 2 * half; k++) {
-		uint64_t frame = entry->crop.frame + (uint64_t)k - (uint64_t)half;
+		uint64_t away = (uint64_t)abs(k - half), own = entry->crop.frame;
+		int there = k < half ? own >= away : own <= UINT64_MAX - away;
 		const struct pn_window_entry *at =
-			k == half ? entry : find(windows, entry->crop.particle, frame);
+			k == half ? entry
+			: there   ? find(windows, entry->crop.particle,
+                                       k < half ? own - away : own + away)
+				  : NULL;
 
 		frames[k] = (struct pn_window_frame){ 0 };
 		if (!at || at->crop.ny != entry->crop.ny || at->crop.nx != entry->crop.nx)
@@ -217,7 +225,8 @@ int pn_windows_frames(const struct pn_windows *windows, const struct pn_window_e
 			dx = entry->crop.x0_px - at->crop.x0_px;
 
 		/* a tracker that jumped looks at another place */
-		if (llabs(dy) > PN_SHIFT_MAX_PX || llabs(dx) > PN_SHIFT_MAX_PX)
+		if (llabs(dy) > PN_SHIFT_MAX_PX || llabs(dx) > PN_SHIFT_MAX_PX ||
+		    llabs(dy) >= entry->crop.ny || llabs(dx) >= entry->crop.nx)
 			continue;
 		frames[k] = (struct pn_window_frame){ at->id, at->image, (int)dy, (int)dx };
 		neighbors += k != half;
@@ -276,7 +285,7 @@ struct saved {
 
 struct saved_entry {
 	struct pn_window_crop crop;
-	uint64_t id, cleaned, passed;
+	uint64_t id, cleaned, by_network, passed;
 };
 
 int pn_windows_save(const struct pn_windows *windows, struct pn_blob *out)
@@ -290,6 +299,7 @@ int pn_windows_save(const struct pn_windows *windows, struct pn_blob *out)
 		struct saved_entry saved = { .crop = entry->crop,
 					     .id = entry->id,
 					     .cleaned = (uint64_t)(entry->cleaned != 0),
+					     .by_network = (uint64_t)(entry->by_network != 0),
 					     .passed = entry->passed > 0 };
 		size_t bytes = (size_t)entry->crop.ny * (size_t)entry->crop.nx * sizeof(float);
 
@@ -341,6 +351,7 @@ static int load_entry(struct pn_windows *windows, struct pn_blob_view *view, str
 			memcpy(entry->clean, clean, bytes);
 		entry->id = saved.id;
 		entry->cleaned = saved.cleaned != 0;
+		entry->by_network = saved.by_network != 0;
 		entry->passed = saved.passed != 0;
 	}
 	return append(windows, entry, err);

@@ -124,6 +124,31 @@ static void bad_crops_change_nothing(void **state)
 	pn_pool_destroy(pool);
 }
 
+/* Noise seen twice can be told from itself: a frame recorded twice is not learnt from. */
+static void repeated_frames_are_refused(void **state)
+{
+	struct pn_pool *pool;
+	struct pn_error err = { 0 };
+	struct pn_window_crop crop = { 1, 1, 10, 10, 8, 8 };
+	float image[64], shifted[64];
+
+	(void)state;
+	for (int k = 0; k < 64; k++)
+		image[k] = (float)(k * k);
+	for (int k = 0; k < 64; k++)
+		shifted[k] = k / 8 < 7 ? image[k + 8] : -1;
+	assert_int_equal(pn_pool_create(&pool, 4, NULL), PN_OK);
+	assert_int_equal(pn_pool_add(pool, &crop, image, &err), PN_OK);
+	crop.frame = 2;
+	assert_int_equal(pn_pool_add(pool, &crop, image, &err), PN_EFRAME);
+	assert_non_null(strstr(err.text, "frame 2 repeats"));
+	crop.y0_px = 11; /* the crop has moved, the frame has not */
+	assert_int_equal(pn_pool_add(pool, &crop, shifted, &err), PN_EFRAME);
+	shifted[3] += 1;
+	assert_int_equal(pn_pool_add(pool, &crop, shifted, &err), PN_OK);
+	pn_pool_destroy(pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +156,7 @@ int main(void)
 		cmocka_unit_test(pieces_are_the_images),
 		cmocka_unit_test(noise_is_white),
 		cmocka_unit_test(bad_crops_change_nothing),
+		cmocka_unit_test(repeated_frames_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

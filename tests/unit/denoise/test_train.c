@@ -369,25 +369,44 @@ static void the_running_mean_is_its_formula(void **state)
 	free(movie);
 }
 
+static int rising(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
 static void standardization_is_mean_and_deviation(void **state)
 {
 	struct movie *movie = make_movie(10, 5);
 	struct pn_train_source source = source_of(movie), none = source_of(movie);
 	struct pn_trainer *trainer = make_trainer(&tiny, &brief);
 	struct pn_error err = { 0 };
-	double sum = 0, squares = 0, count = IMAGES * PIXELS;
+	double means[IMAGES], deviations[IMAGES];
 
 	(void)state;
 	struct pn_trained trained = pn_trainer_result(trainer);
 	assert_true(trained.offset == 0 && trained.scale == 1 && trained.steps == 0);
-	for (int i = 0; i < IMAGES * PIXELS; i++) {
-		sum += movie->noisy[i / PIXELS][i % PIXELS];
-		squares += pow(movie->noisy[i / PIXELS][i % PIXELS], 2);
+	movie->noisy[3][7] = 1e6f; /* one flash is not to matter */
+	for (int t = 0; t < IMAGES; t++) {
+		double sum = 0, squares = 0;
+
+		for (int i = 0; i < PIXELS; i++)
+			sum += movie->noisy[t][i];
+		for (int i = 0; i < PIXELS; i++)
+			squares += pow(movie->noisy[t][i] - sum / PIXELS, 2);
+		means[t] = sum / PIXELS;
+		deviations[t] = sqrt(squares / PIXELS);
 	}
+	qsort(means, IMAGES, sizeof *means, rising);
+	qsort(deviations, IMAGES, sizeof *deviations, rising);
 	assert_int_equal(pn_trainer_standardize(trainer, &source, &err), PN_OK);
 	trained = pn_trainer_result(trainer);
-	assert_true(fabs(trained.offset - sum / count) < 1e-9);
-	assert_true(fabs(trained.scale - sqrt(squares / count - pow(sum / count, 2))) < 1e-9);
+	assert_true(fabs(trained.offset - (means[(IMAGES - 1) / 2] + means[IMAGES / 2]) / 2) <
+		    1e-9);
+	assert_true(fabs(trained.scale -
+			 (deviations[(IMAGES - 1) / 2] + deviations[IMAGES / 2]) / 2) < 1e-9);
+	assert_true(trained.scale < 20);
 
 	none.count = 0;
 	assert_int_equal(pn_trainer_standardize(trainer, &none, &err), PN_EARG);

@@ -98,6 +98,25 @@ static void complete_when_no_more_can_come(void **state)
 	pn_windows_destroy(windows);
 }
 
+/* Numbers of frames may be anything: nothing wraps round. */
+static void frames_at_the_end_of_numbers(void **state)
+{
+	struct pn_windows *windows = fresh();
+	struct pn_window_frame frames[5];
+
+	(void)state;
+	put(windows, 1, 0);
+	put(windows, 1, UINT64_MAX - 1);
+	assert_string_equal(complete(windows, 2), "1:0");
+	put(windows, 1, UINT64_MAX);
+	struct pn_window_entry *last;
+	int count = 0;
+	while ((last = pn_windows_next(windows, -1)))
+		count += 10 + pn_windows_frames(windows, last, 2, frames);
+	assert_int_equal(count, 2 * (10 + 1));
+	pn_windows_destroy(windows);
+}
+
 static void asked_again_are_the_same(void **state)
 {
 	struct pn_windows *windows = fresh();
@@ -275,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(complete_when_no_more_can_come),
+		cmocka_unit_test(frames_at_the_end_of_numbers),
 		cmocka_unit_test(asked_again_are_the_same),
 		cmocka_unit_test(neighbors_are_laid_over),
 		cmocka_unit_test(snr_is_of_the_overlap),
