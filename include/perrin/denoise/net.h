@@ -119,9 +119,9 @@ size_t pn_denoiser_bytes(const struct pn_net *net, int ny, int nx);
  * pn_denoiser_run - denoise the own frame of a window.
  *
  * @frames: spec->frames of them in order of time, the own frame in the middle; a neighbour that is
- *          missing, shifted by more than PN_SHIFT_MAX_PX, or equal to the own frame where both lie
- *          (a frame recorded twice) is stood in for by the neighbour
- * nearest to it in time (the earlier of two), never by the own frame, whose pixel would show
+ *          missing, or shifted by more than PN_SHIFT_MAX_PX, is stood in for by the neighbour
+ *          nearest to it in time (the earlier of two), never by the own frame, whose pixel would
+ *          show; so would that of a frame recorded twice: the caller leaves it out
  * @out:    [ny][nx] float32, in the unit of the images
  *
  * Errors: PN_EARG if the own frame is missing, or all its neighbours (frames > 1);

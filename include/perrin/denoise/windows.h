@@ -67,8 +67,9 @@ void pn_windows_pass(struct pn_windows *windows);
 
 /**
  * pn_windows_frames - the window of @entry: frames t - @half .. t + @half of its particle, laid
- * over each other by their places on the frame; missing ones, those of another size and those more
- * than PN_SHIFT_MAX_PX away without image.
+ * over each other by their places on the frame; missing ones, those of another size, those more
+ * than PN_SHIFT_MAX_PX away and those that repeat the own frame (recorded twice: its noise would
+ * show) without image.
  *
  * Returns how many neighbours there are.
  */

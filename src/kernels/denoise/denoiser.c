@@ -108,39 +108,21 @@ size_t pn_denoiser_bytes(const struct pn_net *net, int ny, int nx)
 
 /* ---- who stands in for whom ------------------------------------------------------------------ */
 
-/* A frame recorded twice: its pixels are the own ones, and would show what must not be seen. */
-static int repeats(const struct pn_denoiser *d, const struct pn_window_frame *frame,
-		   const struct pn_window_frame *own)
-{
-	int y0 = frame->dy < 0 ? -frame->dy : 0, y1 = d->ny - (frame->dy > 0 ? frame->dy : 0);
-	int x0 = frame->dx < 0 ? -frame->dx : 0, x1 = d->nx - (frame->dx > 0 ? frame->dx : 0);
-
-	for (int y = y0; y < y1; y++)
-		if (x1 > x0 &&
-		    memcmp(own->image + (size_t)y * d->nx + x0,
-			   frame->image + (size_t)(y + frame->dy) * d->nx + x0 + frame->dx,
-			   (size_t)(x1 - x0) * sizeof *own->image) != 0)
-			return 0;
-	return y1 > y0 && x1 > x0;
-}
-
-static int can_enter(const struct pn_denoiser *d, const struct pn_window_frame *frame,
-		     const struct pn_window_frame *own)
+static int can_enter(const struct pn_window_frame *frame)
 {
 	return frame->image && abs(frame->dy) <= PN_SHIFT_MAX_PX &&
-	       abs(frame->dx) <= PN_SHIFT_MAX_PX && !repeats(d, frame, own);
+	       abs(frame->dx) <= PN_SHIFT_MAX_PX;
 }
 
 /* Neighbour at place @k of the window, or the one nearest to it in time: never the own frame. */
-static const struct pn_window_frame *
-neighbor_at(const struct pn_denoiser *d, const struct pn_window_frame *frames, int count, int k)
+static const struct pn_window_frame *neighbor_at(const struct pn_window_frame *frames, int count,
+						 int k)
 {
 	for (int away = 0; away < count; away++)
 		for (int side = -1; side <= 1; side += 2) {
 			int j = k + side * away;
 
-			if (j >= 0 && j < count && j != count / 2 &&
-			    can_enter(d, &frames[j], &frames[count / 2]))
+			if (j >= 0 && j < count && j != count / 2 && can_enter(&frames[j]))
 				return &frames[j];
 		}
 	return NULL;
@@ -158,7 +140,7 @@ static int choose(const struct pn_denoiser *d, const struct pn_window_frame *fra
 	entering[0] = (struct entering){ &frames[half], 0, 0 };
 	for (int n = 1; n < count; n++) {
 		const struct pn_window_frame *frame =
-			neighbor_at(d, frames, count, n <= half ? n - 1 : n);
+			neighbor_at(frames, count, n <= half ? n - 1 : n);
 
 		if (!frame)
 			return pn_error_set(err, PN_EARG,

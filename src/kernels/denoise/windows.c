@@ -204,6 +204,22 @@ void pn_windows_pass(struct pn_windows *windows)
 	windows->asked = 0;
 }
 
+/* A frame recorded twice: its pixels are the own ones, and would show what must not be seen. */
+static int repeats(const struct pn_window_entry *at, const struct pn_window_entry *own, int dy,
+		   int dx)
+{
+	int ny = own->crop.ny, nx = own->crop.nx;
+	int y0 = dy < 0 ? -dy : 0, y1 = ny - (dy > 0 ? dy : 0);
+	int x0 = dx < 0 ? -dx : 0, x1 = nx - (dx > 0 ? dx : 0);
+
+	for (int y = y0; y < y1; y++)
+		if (memcmp(own->image + (size_t)y * nx + x0,
+			   at->image + (size_t)(y + dy) * nx + x0 + dx,
+			   (size_t)(x1 - x0) * sizeof *own->image) != 0)
+			return 0;
+	return 1;
+}
+
 int pn_windows_frames(const struct pn_windows *windows, const struct pn_window_entry *entry,
 		      int half, struct pn_window_frame *frames)
 {
@@ -227,6 +243,8 @@ int pn_windows_frames(const struct pn_windows *windows, const struct pn_window_e
 		/* a tracker that jumped looks at another place */
 		if (llabs(dy) > PN_SHIFT_MAX_PX || llabs(dx) > PN_SHIFT_MAX_PX ||
 		    llabs(dy) >= entry->crop.ny || llabs(dx) >= entry->crop.nx)
+			continue;
+		if (k != half && repeats(at, entry, (int)dy, (int)dx))
 			continue;
 		frames[k] = (struct pn_window_frame){ at->id, at->image, (int)dy, (int)dx };
 		neighbors += k != half;

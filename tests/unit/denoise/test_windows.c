@@ -19,7 +19,7 @@ static struct pn_window_crop crop_at(uint64_t particle, uint64_t frame, int64_t 
 /* The scene at a place of the frame: what every crop there shows, whatever its own corner is. */
 static float scene(uint64_t frame, int64_t y, int64_t x)
 {
-	return (float)(100 * (double)frame + (double)(7 * y + x));
+	return (float)(100 * (double)(frame % 1000) + (double)(7 * y + x));
 }
 
 static int add(struct pn_windows *windows, const struct pn_window_crop *crop, struct pn_error *err)
@@ -181,6 +181,28 @@ static void neighbors_are_laid_over(void **state)
 	pn_windows_destroy(windows);
 }
 
+/* The same pixels of the detector a second time are no neighbour, wherever the crop lies. */
+static void repeated_frames_are_no_neighbors(void **state)
+{
+	struct pn_windows *windows = fresh();
+	struct pn_window_frame frames[5];
+
+	(void)state;
+	for (uint64_t f = 0; f < 5; f++) {
+		struct pn_window_crop crop = crop_at(1, f, 10 + (int64_t)f, 20);
+		float image[N * N];
+
+		for (int k = 0; k < N * N; k++)
+			image[k] = scene(f == 3 ? 2 : f, crop.y0_px + k / N, crop.x0_px + k % N);
+		assert_int_equal(pn_windows_add(windows, &crop, image, &crop.frame, NULL), PN_OK);
+	}
+	assert_int_equal(pn_windows_frames(windows, entry_of(windows, 2), 2, frames), 3);
+	assert_null(frames[3].image);
+	assert_int_equal(pn_windows_frames(windows, entry_of(windows, 3), 1, frames), 1);
+	assert_null(frames[0].image);
+	pn_windows_destroy(windows);
+}
+
 static void snr_is_of_the_overlap(void **state)
 {
 	struct pn_windows *windows = fresh();
@@ -297,6 +319,7 @@ int main(void)
 		cmocka_unit_test(frames_at_the_end_of_numbers),
 		cmocka_unit_test(asked_again_are_the_same),
 		cmocka_unit_test(neighbors_are_laid_over),
+		cmocka_unit_test(repeated_frames_are_no_neighbors),
 		cmocka_unit_test(snr_is_of_the_overlap),
 		cmocka_unit_test(bad_crops_change_nothing),
 		cmocka_unit_test(old_crops_go),
