@@ -31,7 +31,7 @@ void pn_radam_step(struct pn_radam *radam, double rate, float *params, float *m,
 	float epsilon = (float)radam->epsilon, correction = (float)(1 / (1 - power));
 	float scale = (float)(adaptive ? step * rectification(rho, rho_inf) : step);
 
-#pragma omp parallel for simd schedule(static) if (count >= SHARED_MIN)
+#pragma omp parallel for schedule(static) if (count >= SHARED_MIN)
 	for (size_t i = 0; i < count; i++) {
 		float g = gradient[i];
 
