@@ -4,14 +4,13 @@
  * the weights come from `train` while it learns. Until the first have come crops go through as
  * recorded.
  */
+#include "crops.h"
 #include "perrin/denoise/cleaner.h"
 #include "perrin/format/weights.h"
 #include "perrin/host/stage.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define CROP_PX_MAX 2048 /* larger ones are no crops: features of hundreds of MB for each frame */
 
 enum { CROPS, WEIGHTS };
 enum { SKIP_TOO_LARGE };
@@ -33,14 +32,12 @@ struct denoise {
 	int held;
 };
 
-static const char *const arith_words[] = { "auto", "f32", "bf16", NULL };
-
 static const struct pn_param params[] = {
 	{ .name = "arith",
 	  .help = "numbers to compute in; auto: bf16 where the processor has tiles",
 	  .type = PN_PARAM_ENUM,
 	  .off = offsetof(struct denoise, arith),
-	  .choices = arith_words },
+	  .choices = crop_arith_words },
 	{ .name = "cache_MiB",
 	  .unit = "MiB",
 	  .help = "memory for the features of the particles' last frames",
@@ -73,7 +70,6 @@ static int denoise_open(void *self, struct pn_ctx *ctx)
 static int use_weights(struct denoise *s, struct pn_ctx *ctx, const void *data, size_t bytes,
 		       uint64_t version)
 {
-	static const enum pn_arith ariths[] = { 0, PN_ARITH_F32, PN_ARITH_BF16 };
 	struct pn_weights weights;
 	struct pn_blob copy = { 0 };
 	int rc = pn_weights_decode(&weights, data, bytes, "weights", &ctx->err);
@@ -83,8 +79,7 @@ static int use_weights(struct denoise *s, struct pn_ctx *ctx, const void *data, 
 	if (pn_blob_put(&copy, data, bytes))
 		rc = pn_fail(ctx, PN_ENOMEM, "no memory for weights of %zu bytes", bytes);
 	if (!rc)
-		rc = pn_cleaner_use(s->cleaner, &weights.spec,
-				    s->arith ? ariths[s->arith] : pn_arith_best(), weights.params,
+		rc = pn_cleaner_use(s->cleaner, &weights.spec, crop_arith(s->arith), weights.params,
 				    weights.offset, weights.scale, &ctx->err);
 	pn_weights_free(&weights);
 	if (rc) {
@@ -154,19 +149,12 @@ static int emit_complete(struct denoise *s, struct pn_ctx *ctx, int half)
 static int add_crop(struct denoise *s, struct pn_ctx *ctx, const struct pn_crops_head *head,
 		    const struct pn_msg *in)
 {
-	size_t pixels = (size_t)(head->ny * head->nx);
-	struct pn_window_crop crop = { .particle = head->particle,
-				       .frame = head->frame,
-				       .y0_px = head->y0_px,
-				       .x0_px = head->x0_px,
-				       .ny = (int)head->ny,
-				       .nx = (int)head->nx };
+	struct pn_window_crop crop;
 	struct tag tag = { .head = *head, .time_ns = in->time_ns };
-	float *image = malloc(pixels * sizeof *image);
+	float *image = crop_read(&crop, head, in, ctx);
 
 	if (!image)
-		return pn_fail(ctx, PN_ENOMEM, "no memory for a crop of %zu pixels", pixels);
-	pn_to_f32(image, in->payload, head->dtype, pixels);
+		return PN_ENOMEM;
 	int rc = pn_windows_add(s->windows, &crop, image, &tag, &ctx->err);
 
 	free(image);
@@ -185,7 +173,7 @@ static int denoise_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 	int rc = pn_msg_decode(&pn_crops_schema, in, &head, &ctx->err);
 	if (rc)
 		return rc;
-	if (head.ny > CROP_PX_MAX || head.nx > CROP_PX_MAX) {
+	if (crop_too_large(&head)) {
 		pn_skip(ctx, SKIP_TOO_LARGE, 1);
 		return PN_OK;
 	}

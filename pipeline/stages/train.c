@@ -4,15 +4,13 @@
  * time: a step whenever no crop waits. Its weights are a stream; `denoise` takes up each as it
  * comes.
  */
+#include "crops.h"
 #include "perrin/denoise/live.h"
 #include "perrin/format/weights.h"
 #include "perrin/host/stage.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CROP_PX_MAX 2048
 
 enum { SKIP_TOO_LARGE };
 
@@ -28,8 +26,6 @@ struct train {
 	int64_t time_ns; /* of the last crop */
 };
 
-static const char *const arith_words[] = { "auto", "f32", "bf16", NULL };
-
 static const struct pn_param params[] = {
 	{ .name = "from",
 	  .unit = "FILE",
@@ -40,7 +36,7 @@ static const struct pn_param params[] = {
 	  .help = "numbers to compute in; auto: bf16 where the processor has tiles",
 	  .type = PN_PARAM_ENUM,
 	  .off = offsetof(struct train, arith),
-	  .choices = arith_words },
+	  .choices = crop_arith_words },
 	{ .name = "live", .group = pn_live_params, .off = offsetof(struct train, settings) },
 	{ 0 },
 };
@@ -52,11 +48,9 @@ static const char *const reasons[] = { "too_large", NULL };
 
 static int train_open(void *self, struct pn_ctx *ctx)
 {
-	static const enum pn_arith ariths[] = { 0, PN_ARITH_F32, PN_ARITH_BF16 };
 	struct train *s = self;
 	struct pn_weights before;
-	int rc = pn_live_create(&s->live, &s->settings,
-				s->arith ? ariths[s->arith] : pn_arith_best(), &ctx->err);
+	int rc = pn_live_create(&s->live, &s->settings, crop_arith(s->arith), &ctx->err);
 
 	s->history.settings = s->settings.train;
 	if (rc || !s->from[0])
@@ -132,18 +126,11 @@ static int publish(struct train *s, struct pn_ctx *ctx, int64_t time_ns)
 static int add_crop(struct train *s, struct pn_ctx *ctx, const struct pn_crops_head *head,
 		    const struct pn_msg *in)
 {
-	size_t pixels = (size_t)(head->ny * head->nx);
-	struct pn_window_crop crop = { .particle = head->particle,
-				       .frame = head->frame,
-				       .y0_px = head->y0_px,
-				       .x0_px = head->x0_px,
-				       .ny = (int)head->ny,
-				       .nx = (int)head->nx };
-	float *image = malloc(pixels * sizeof *image);
+	struct pn_window_crop crop;
+	float *image = crop_read(&crop, head, in, ctx);
 
 	if (!image)
-		return pn_fail(ctx, PN_ENOMEM, "no memory for a crop of %zu pixels", pixels);
-	pn_to_f32(image, in->payload, head->dtype, pixels);
+		return PN_ENOMEM;
 	int rc = pn_live_add(s->live, &crop, image, &ctx->err);
 
 	free(image);
@@ -166,7 +153,7 @@ static int train_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 
 	if (rc)
 		return rc;
-	if (head.ny > CROP_PX_MAX || head.nx > CROP_PX_MAX) {
+	if (crop_too_large(&head)) {
 		pn_skip(ctx, SKIP_TOO_LARGE, 1);
 		return PN_OK;
 	}

@@ -82,8 +82,6 @@ int pn_live_due(struct pn_live *live, struct pn_live_news *news);
 /** pn_live_told - the news is out. */
 void pn_live_told(struct pn_live *live);
 
-const struct pn_live_settings *pn_live_settings_of(const struct pn_live *live);
-
 /** pn_live_save, pn_live_load - the trainer and where it stands; not the pool, which fills again.
  */
 int pn_live_save(const struct pn_live *live, struct pn_blob *out, struct pn_error *err);

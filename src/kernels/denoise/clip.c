@@ -252,12 +252,22 @@ static void window_backward(struct pn_clip *clip, int target, float *d_params)
 /* The leaky ReLU of the topmost level, whose gradient no layer of the branch passes on. */
 static void gate_map(const struct pn_map *d_map, const struct pn_map *map)
 {
+	int is_float = map->arith == PN_ARITH_F32;
+
 	for (int y = 0; y < map->ny; y++)
-		for (int x = 0; x < map->nx; x++)
+		for (int x = 0; x < map->nx; x++) {
+			ptrdiff_t at = y * map->row_stride + x * map->pixel_stride;
+			ptrdiff_t d_at = y * d_map->row_stride + x * d_map->pixel_stride;
+			const float *value = (const float *)map->data + at;
+			float *d_value = (float *)d_map->data + d_at;
+
 			for (int c = 0; c < map->channels; c++)
-				if (pn_map_get(map, y, x, c) <= 0)
+				if (is_float)
+					d_value[c] *= value[c] <= 0 ? PN_LEAK : 1;
+				else if (pn_map_get(map, y, x, c) <= 0)
 					pn_map_put(d_map, y, x, c,
 						   PN_LEAK * pn_map_get(d_map, y, x, c));
+		}
 }
 
 /* From the features of an image to its branch's parameters. */

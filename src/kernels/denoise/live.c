@@ -120,11 +120,6 @@ void pn_live_destroy(struct pn_live *live)
 	free(live);
 }
 
-const struct pn_live_settings *pn_live_settings_of(const struct pn_live *live)
-{
-	return &live->settings;
-}
-
 int pn_live_start_from(struct pn_live *live, const struct pn_net_spec *spec, const float *params,
 		       double offset, double scale, struct pn_error *err)
 {
