@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* perrin/math/fft.h - 2D Fourier transforms, single precision. The only door to FFTW. */
+/* perrin/math/fft.h - Fourier transforms in 1D and 2D, single precision. The only door to FFTW. */
 #ifndef PERRIN_MATH_FFT_H
 #define PERRIN_MATH_FFT_H
 
@@ -32,6 +32,20 @@ struct pn_fft;
  */
 int pn_fft_plan(struct pn_fft **plan, enum pn_fft_kind kind, size_t ny, size_t nx, int inplace,
 		struct pn_error *err);
+
+/**
+ * pn_fft_plan_lines - make a plan for @count transforms in one dimension; caller destroys it.
+ *
+ * @kind:    real kinds: rows, float [count][length] <-> complex [count][length/2+1];
+ *           complex kinds: columns, complex [length][count] along the first axis
+ * @length:  1..65536
+ * @count:   1..65536
+ * @inplace: as for pn_fft_plan
+ *
+ * Wisdom, errors and threads as for pn_fft_plan. Backward(forward(x)) = length x.
+ */
+int pn_fft_plan_lines(struct pn_fft **plan, enum pn_fft_kind kind, size_t length, size_t count,
+		      int inplace, struct pn_error *err);
 void pn_fft_destroy(struct pn_fft *plan);
 
 /**

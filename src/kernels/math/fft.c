@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,11 +24,17 @@ static char wisdom_path[4096];
 
 void *pn_fft_alloc(size_t bytes)
 {
-	size_t rounded = (bytes + 63) / 64 * 64;
-	void *array = aligned_alloc(64, rounded ? rounded : 64);
+	/* strides through large arrays miss the TLB less with large pages, where the system has
+	 * them */
+	const size_t huge = 2 << 20, align = bytes >= 2 * huge ? huge : 64;
+	size_t rounded = (bytes + align - 1) / align * align;
+	void *array = aligned_alloc(align, rounded ? rounded : align);
 
-	if (array)
+	if (array) {
+		if (align == huge)
+			madvise(array, rounded, MADV_HUGEPAGE);
 		memset(array, 0, rounded);
+	}
 	return array;
 }
 
@@ -68,27 +75,58 @@ static int lock_wisdom(struct pn_error *err)
 	return fd;
 }
 
-static fftwf_plan make_plan(enum pn_fft_kind kind, int ny, int nx, void *in, void *out,
-			    unsigned flags)
+/* What is asked of FFTW: one image [ny][nx], or with @lines the rows or columns of it. */
+struct shape {
+	enum pn_fft_kind kind;
+	int ny, nx, lines;
+};
+
+static fftwf_plan plan_image(const struct shape *s, void *in, void *out, unsigned flags)
 {
-	switch (kind) {
+	switch (s->kind) {
 	case PN_FFT_R2C:
-		return fftwf_plan_dft_r2c_2d(ny, nx, in, out, flags);
+		return fftwf_plan_dft_r2c_2d(s->ny, s->nx, in, out, flags);
 	case PN_FFT_C2R:
-		return fftwf_plan_dft_c2r_2d(ny, nx, in, out, flags);
+		return fftwf_plan_dft_c2r_2d(s->ny, s->nx, in, out, flags);
 	case PN_FFT_FORWARD:
-		return fftwf_plan_dft_2d(ny, nx, in, out, FFTW_FORWARD, flags);
+		return fftwf_plan_dft_2d(s->ny, s->nx, in, out, FFTW_FORWARD, flags);
 	case PN_FFT_BACKWARD:
-		return fftwf_plan_dft_2d(ny, nx, in, out, FFTW_BACKWARD, flags);
+		return fftwf_plan_dft_2d(s->ny, s->nx, in, out, FFTW_BACKWARD, flags);
 	}
 	return NULL;
 }
 
-/* Plan from wisdom, or by measurement; with a wisdom file, what others planned meanwhile wins. */
-static fftwf_plan plan_locked(enum pn_fft_kind kind, int ny, int nx, void *in, void *out,
-			      struct pn_error *err)
+/* Real kinds transform the rows of [ny][nx], complex kinds its columns. */
+static fftwf_plan plan_lines(const struct shape *s, void *in, void *out, unsigned flags)
 {
-	fftwf_plan plan = make_plan(kind, ny, nx, in, out, FFTW_MEASURE | FFTW_WISDOM_ONLY);
+	const int ny = s->ny, nx = s->nx;
+
+	switch (s->kind) {
+	case PN_FFT_R2C:
+		return fftwf_plan_many_dft_r2c(1, &nx, ny, in, NULL, 1, nx, out, NULL, 1,
+					       nx / 2 + 1, flags);
+	case PN_FFT_C2R:
+		return fftwf_plan_many_dft_c2r(1, &nx, ny, in, NULL, 1, nx / 2 + 1, out, NULL, 1,
+					       nx, flags);
+	case PN_FFT_FORWARD:
+		return fftwf_plan_many_dft(1, &ny, nx, in, NULL, nx, 1, out, NULL, nx, 1,
+					   FFTW_FORWARD, flags);
+	case PN_FFT_BACKWARD:
+		return fftwf_plan_many_dft(1, &ny, nx, in, NULL, nx, 1, out, NULL, nx, 1,
+					   FFTW_BACKWARD, flags);
+	}
+	return NULL;
+}
+
+static fftwf_plan make_plan(const struct shape *s, void *in, void *out, unsigned flags)
+{
+	return s->lines ? plan_lines(s, in, out, flags) : plan_image(s, in, out, flags);
+}
+
+/* Plan from wisdom, or by measurement; with a wisdom file, what others planned meanwhile wins. */
+static fftwf_plan plan_locked(const struct shape *s, void *in, void *out, struct pn_error *err)
+{
+	fftwf_plan plan = make_plan(s, in, out, FFTW_MEASURE | FFTW_WISDOM_ONLY);
 	int fd = -1, failed = 0;
 
 	if (plan)
@@ -100,9 +138,9 @@ static fftwf_plan plan_locked(enum pn_fft_kind kind, int ny, int nx, void *in, v
 		if (access(wisdom_path, R_OK) == 0)
 			fftwf_import_wisdom_from_filename(wisdom_path);
 	}
-	plan = make_plan(kind, ny, nx, in, out, FFTW_MEASURE);
+	plan = make_plan(s, in, out, FFTW_MEASURE);
 	if (!plan)
-		pn_error_set(err, PN_ENOMEM, "no FFT plan for %d x %d", ny, nx);
+		pn_error_set(err, PN_ENOMEM, "no FFT plan for %d x %d", s->ny, s->nx);
 	else if (wisdom_path[0])
 		failed = save_wisdom(err);
 	if (fd >= 0)
@@ -114,25 +152,21 @@ static fftwf_plan plan_locked(enum pn_fft_kind kind, int ny, int nx, void *in, v
 	return plan;
 }
 
-int pn_fft_plan(struct pn_fft **plan, enum pn_fft_kind kind, size_t ny, size_t nx, int inplace,
-		struct pn_error *err)
+static int plan_shape(struct pn_fft **plan, const struct shape *s, int inplace,
+		      struct pn_error *err)
 {
-	*plan = NULL;
-	if (ny < 1 || nx < 1 || ny > 65536 || nx > 65536)
-		return pn_error_set(err, PN_EARG, "FFT of %zu x %zu pixels: each must be 1..65536", ny, nx);
-	pn_assert(!inplace || kind == PN_FFT_FORWARD || kind == PN_FFT_BACKWARD);
-
 	struct pn_fft *p = calloc(1, sizeof *p);
-	size_t bytes = ny * (nx / 2 + 1) * 2 * sizeof(float complex);
+	size_t bytes = (size_t)s->ny * (s->nx / 2 + 1) * 2 * sizeof(float complex);
 	void *in = pn_fft_alloc(bytes), *out = inplace ? in : pn_fft_alloc(bytes);
 
+	pn_assert(!inplace || s->kind == PN_FFT_FORWARD || s->kind == PN_FFT_BACKWARD);
 	if (p && in && out) {
-		p->kind = kind;
+		p->kind = s->kind;
 		pthread_mutex_lock(&planner_lock);
-		p->plan = plan_locked(kind, (int)ny, (int)nx, in, out, err);
+		p->plan = plan_locked(s, in, out, err);
 		pthread_mutex_unlock(&planner_lock);
 	} else {
-		pn_error_set(err, PN_ENOMEM, "no memory to plan an FFT of %zu x %zu", ny, nx);
+		pn_error_set(err, PN_ENOMEM, "no memory to plan an FFT of %d x %d", s->ny, s->nx);
 	}
 	if (!inplace)
 		pn_fft_free(out);
@@ -143,6 +177,29 @@ int pn_fft_plan(struct pn_fft **plan, enum pn_fft_kind kind, size_t ny, size_t n
 	}
 	*plan = p;
 	return PN_OK;
+}
+
+int pn_fft_plan(struct pn_fft **plan, enum pn_fft_kind kind, size_t ny, size_t nx, int inplace,
+		struct pn_error *err)
+{
+	*plan = NULL;
+	if (ny < 1 || nx < 1 || ny > 65536 || nx > 65536)
+		return pn_error_set(err, PN_EARG, "FFT of %zu x %zu pixels: each must be 1..65536",
+				    ny, nx);
+	return plan_shape(plan, &(struct shape){ kind, (int)ny, (int)nx, 0 }, inplace, err);
+}
+
+int pn_fft_plan_lines(struct pn_fft **plan, enum pn_fft_kind kind, size_t length, size_t count,
+		      int inplace, struct pn_error *err)
+{
+	const int real = kind == PN_FFT_R2C || kind == PN_FFT_C2R;
+
+	*plan = NULL;
+	if (length < 1 || count < 1 || length > 65536 || count > 65536)
+		return pn_error_set(err, PN_EARG, "FFT of %zu lines of %zu: each must be 1..65536",
+				    count, length);
+	struct shape s = { kind, (int)(real ? count : length), (int)(real ? length : count), 1 };
+	return plan_shape(plan, &s, inplace, err);
 }
 
 void pn_fft_destroy(struct pn_fft *plan)
@@ -177,14 +234,16 @@ int pn_fft_use_wisdom(const char *path, struct pn_error *err)
 	pthread_mutex_lock(&planner_lock);
 	wisdom_path[0] = 0;
 	if (path && strlen(path) >= sizeof wisdom_path) {
-		rc = pn_error_set(err, PN_EARG, "wisdom path of %zu bytes is too long", strlen(path));
+		rc = pn_error_set(err, PN_EARG, "wisdom path of %zu bytes is too long",
+				  strlen(path));
 	} else if (path) {
 		/* plans measured before would stand beside those of the file */
 		fftwf_forget_wisdom();
 		strcpy(wisdom_path, path);
 		if (access(path, F_OK) == 0) {
 			if (!fftwf_import_wisdom_from_filename(path))
-				rc = pn_error_set(err, PN_EFORMAT, "%s: not FFT plans of this FFTW", path);
+				rc = pn_error_set(err, PN_EFORMAT, "%s: not FFT plans of this FFTW",
+						  path);
 		} else {
 			rc = save_wisdom(err);
 		}
