@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* perrin/format/stack.h - stacks of 2-D images in files: NumPy, MRC, TIFF behind one interface. */
+/* perrin/format/stack.h - stacks of 2-D images in files, whatever their format. */
 #ifndef PERRIN_FORMAT_STACK_H
 #define PERRIN_FORMAT_STACK_H
 
@@ -13,7 +13,7 @@ struct pn_stack_info {
 	enum pn_dtype dtype; /* of the pixels as pn_stack_read hands them out          */
 	uint64_t count, ny, nx;
 	double pixel_pm; /* pixels are taken as square; 0: the file does not say        */
-	char format[16]; /* "npy", "mrc" or "tiff"                                      */
+	char format[16]; /* "npy", "mrc", "tiff"; only read: "dm3", "dm4", "ser", "emd" */
 };
 
 struct pn_stack;        /* one open file, for one thread at a time */
@@ -40,6 +40,22 @@ struct pn_stack_writer; /* one file being written, for one thread at a time */
  *       one directory ("images=N") are read whole. Values as stored: neither photometric
  *       interpretation nor orientation is applied. The pixel size comes from the description
  *       (ImageJ's unit=, our pixel_pm=), else from the resolution in cm or inch.
+ * dm3, dm4: Gatan DigitalMicrograph 3 and 4, either byte order; 2 or 3 axes of integers or floats
+ *       of 8 to 64 bits; complex and colors are refused. Of several images that which is no
+ *       thumbnail, has no colors, is the largest, and comes last, in this order.
+ * ser:  FEI TIA, versions 0x210 and 0x220; images (no spectra) of 8 to 64 bits, all of one shape
+ *       and type; those recorded of those asked for. TIA's files begin with the bottom row: it is
+ *       handed out last, as TIA shows it.
+ * emd:  HDF5 in two layouts. Berkeley: the array of 2 to 4 axes in a group with emd_group_type;
+ *       where the names of its dim vectors say x and y these are the images' axes, else the last
+ *       two; the other axes are flattened into the count. Velox: /Data/Image/<hash>/Data
+ *       [y][x][frame]. Integers and floats of 8 to 64 bits, either byte order; f2 is handed out as
+ *       f32. Any chunks, deflate, shuffle, szip and so on, but no plug-ins, no data in other files.
+ *       Of several arrays in one file, the one by a HAADF detector (Velox) or none: the error names
+ *       them all.
+ *
+ * The pixel size of dm3, dm4, ser and emd is 0 if x and y differ by more than 1 %, or if the unit
+ * is none of length.
  *
  * @stack: [out] caller closes with pn_stack_close; NULL on failure
  * @err:   [out] may be NULL
@@ -48,9 +64,10 @@ struct pn_stack_writer; /* one file being written, for one thread at a time */
  * claim to be; PN_EUNSUPPORTED if they are, but Perrin does not read them.
  *
  * Thread: reentrant; one stack belongs to one thread at a time. Cost: one read of the header; TIFF:
- * one look at every page.
+ * one look at every page; ser: one at every image.
  * Ref: NumPy Enhancement Proposal 1 (npy); Cheng et al. 2015, J. Struct. Biol. 192, 146 (MRC2014);
- * IMOD's mrc_format (imodStamp, modes 3 and 101); TIFF 6.0.
+ * IMOD's mrc_format (imodStamp, modes 3 and 101); TIFF 6.0. DigitalMicrograph, TIA and Velox are
+ * not documented by their makers: as their files are, and as ncempy and HyperSpy read them.
  */
 int pn_stack_open(struct pn_stack **stack, const char *path, struct pn_error *err);
 
@@ -66,7 +83,10 @@ const struct pn_stack_info *pn_stack_info(const struct pn_stack *stack);
  * Returns PN_OK; PN_EARG for an index out of range; PN_EIO or PN_EFORMAT if the data cannot be read
  * or decoded (dst is undefined then).
  *
- * Allocates: TIFF: what the codec needs, one tile. Cost: one read of the image, whatever its index.
+ * Allocates: TIFF: what the codec needs, one tile; EMD: the chunks of one image, up to 1 GiB. Cost:
+ * one read of the image, whatever its index; EMD: all chunks it lies in are decoded (once, if the
+ * stack is read in order), and an array whose images are not in one piece is read through for each.
+ * EMD stacks of all threads wait for each other.
  */
 int pn_stack_read(struct pn_stack *stack, uint64_t index, void *dst, struct pn_error *err);
 

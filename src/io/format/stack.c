@@ -19,6 +19,10 @@
 static const struct stack_reader *const readers[] = {
 	&stack_npy_reader,
 	&stack_tiff_reader,
+	&stack_dm3_reader,
+	&stack_dm4_reader,
+	&stack_ser_reader,
+	&stack_emd_reader,
 	&stack_mrc_reader,
 };
 
@@ -242,7 +246,7 @@ static int open_file(struct pn_stack *stack, struct pn_error *err)
 	stack->ops = find_reader(stack->path, &head);
 	if (!stack->ops)
 		return pn_error_set(err, PN_EFORMAT,
-				    "%s: neither npy, tiff nor mrc (%" PRIu64
+				    "%s: neither npy, tiff, mrc, dm3, dm4, ser nor emd (%" PRIu64
 				    " bytes, beginning %02x %02x %02x %02x)",
 				    stack->path, stack->file_bytes, head.bytes[0], head.bytes[1],
 				    head.bytes[2], head.bytes[3]);

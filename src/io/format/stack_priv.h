@@ -86,6 +86,8 @@ struct stack_writer {
 };
 
 extern const struct stack_reader stack_npy_reader, stack_mrc_reader, stack_tiff_reader;
+extern const struct stack_reader stack_dm3_reader, stack_dm4_reader, stack_ser_reader;
+extern const struct stack_reader stack_emd_reader;
 extern const struct stack_writer stack_npy_writer, stack_mrc_writer, stack_tiff_writer;
 
 /** stack_get - read exactly @count bytes at @offset; a shorter file is PN_EFORMAT. */
@@ -101,6 +103,21 @@ int stack_raw_check(struct pn_stack *stack, struct stack_raw *raw, struct pn_err
 /** stack_raw_read - one image of a checked raw stack, converted to info.dtype. */
 int stack_raw_read(struct pn_stack *stack, const struct stack_raw *raw, uint64_t index, void *dst,
 		   struct pn_error *err);
+
+/** stack_unit_pm - picometers in a unit of length as programs spell it; 0: it is none. */
+double stack_unit_pm(const char *unit);
+
+/** stack_square_pm - the size of a pixel that is square to 1 %; 0 if it is not, or not known. */
+double stack_square_pm(double x_pm, double y_pm);
+
+/** What the metadata of one of Velox's images say of it. */
+struct velox_image {
+	char detector[32]; /* "" if they do not say */
+	double pixel_pm;   /* 0 if they do not say  */
+};
+
+/** velox_describe - take it from the JSON text (velox.c); whatever cannot be read stays unknown. */
+void velox_describe(struct velox_image *image, const char *json);
 
 /** stack_put - write exactly @count bytes at @offset; on failure the writer is failed. */
 int stack_put(struct pn_stack_writer *writer, const void *src, uint64_t count, uint64_t offset,

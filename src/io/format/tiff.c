@@ -369,26 +369,6 @@ static const char *find_line(const char *text, const char *key, char *value, siz
 	return NULL;
 }
 
-static double unit_pm(const char *unit)
-{
-	static const struct {
-		const char *name;
-		double pm;
-	} units[] = {
-		{ "pm", 1 },          { "A", 100 },        { "Angstrom", 100 },
-		{ "angstrom", 100 },  { "\xc3\x85", 100 }, { "\xe2\x84\xab", 100 },
-		{ "\xc5", 100 },      { "\\u00C5", 100 },  { "nm", 1000 },
-		{ "um", 1e6 },        { "micron", 1e6 },   { "\xc2\xb5m", 1e6 },
-		{ "\xce\xbcm", 1e6 }, { "\xb5m", 1e6 },    { "\\u00B5m", 1e6 },
-		{ "mm", 1e9 },        { "cm", 1e10 },      { "inch", 2.54e10 },
-	};
-
-	for (size_t i = 0; i < PN_COUNT(units); i++)
-		if (strcmp(unit, units[i].name) == 0)
-			return units[i].pm;
-	return 0;
-}
-
 static double pixel_pm(TIFF *tif, const char *description)
 {
 	char value[64];
@@ -408,7 +388,7 @@ static double pixel_pm(TIFF *tif, const char *description)
 	pm = 0;
 	if (strncmp(description, "ImageJ=", 7) == 0 &&
 	    find_line(description, "unit", value, sizeof value))
-		pm = unit_pm(value);
+		pm = stack_unit_pm(value);
 	else if (unit == RESUNIT_CENTIMETER)
 		pm = PM_PER_CM;
 	else if (unit == RESUNIT_INCH)

@@ -5,6 +5,7 @@
 
 #include "perrin/format/stack.h"
 
+#include "sha256.h"
 #include "testkit.h"
 
 #include <math.h>
@@ -106,6 +107,40 @@ static inline void must_measure(const char *path, const char *format, enum pn_dt
 	/* rounding of n additions in double, in another order than NumPy's */
 	assert_true(fabs(sum - want[2]) <= 1e-10 * fabs(want[2]));
 	assert_true(fabs(weighted - want[3]) <= 1e-10 * fabs(want[3]));
+}
+
+/*
+ * A file of the reference data as another program read it: minimum, maximum, sum and the SHA-256 of
+ * its pixels in C order, little-endian.
+ */
+static inline void must_be(const char *path, const char *format, enum pn_dtype dtype,
+			   uint64_t count, uint64_t ny, uint64_t nx, const double want[3],
+			   const char *want_hash)
+{
+	struct pn_stack *stack = must_open(path);
+	size_t n = count * ny * nx;
+	double min = INFINITY, max = -INFINITY, sum = 0;
+	float *f = malloc(n * sizeof *f);
+	char hash[65];
+
+	check_info_is(stack, format, dtype, count, ny, nx);
+	void *all = read_all(stack);
+	assert_non_null(f);
+	pn_to_f32(f, all, dtype, n);
+	for (size_t i = 0; i < n; i++) {
+		min = fmin(min, (double)f[i]);
+		max = fmax(max, (double)f[i]);
+		sum += (double)f[i];
+	}
+	sha256(hash, all, n * pn_dtype_bytes(dtype));
+	free(f);
+	free(all);
+	pn_stack_close(stack);
+	assert_true(min == want[0]);
+	assert_true(max == want[1]);
+	/* rounding of n additions in double, in another order than the other program's */
+	assert_true(fabs(sum - want[2]) <= 1e-10 * fabs(want[2]));
+	assert_string_equal(hash, want_hash);
 }
 
 /*

@@ -246,7 +246,7 @@ static void foreign_files_are_refused(void **state)
 	testkit_write(testkit_path(dir, "empty"), "", 0);
 	must_refuse(testkit_path(dir, "empty"), PN_EFORMAT, "0 bytes");
 	testkit_write(testkit_path(dir, "noise"), noise, sizeof noise);
-	must_refuse(testkit_path(dir, "noise"), PN_EFORMAT, "neither npy, tiff nor mrc");
+	must_refuse(testkit_path(dir, "noise"), PN_EFORMAT, "neither npy, tiff, mrc, dm3, dm4, ser nor emd");
 	testkit_write(testkit_path(dir, "noise.NPY"), noise, sizeof noise);
 	must_refuse(testkit_path(dir, "noise.NPY"), PN_EFORMAT, "not a .npy file");
 	testkit_write(testkit_path(dir, "noise.tif"), noise, sizeof noise);
