@@ -21,6 +21,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <search.h>
@@ -363,7 +364,7 @@ static int read_current(struct folder *f, struct pn_msg *msg, struct pn_error *e
 	else if (!f->stack)
 		rc = open_current(f, err);
 	if (!rc)
-		rc = pn_frame_of_stack(&f->buffer, f->stack, frame - entry->first, &f->known, frame,
+		rc = pn_frame_of_stack(&f->buffer, f->stack, frame - entry->first, &f->known, (double)NAN, frame,
 				       f->fps >= 1e-3 ? pn_frame_time_ns(frame, f->fps)
 						      : entry->mtime_ns,
 				       msg, err);

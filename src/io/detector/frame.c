@@ -72,8 +72,8 @@ int pn_frame_message(struct pn_frame_buffer *buffer, const void *pixels, int64_t
 }
 
 int pn_frame_of_stack(struct pn_frame_buffer *buffer, struct pn_stack *stack, uint64_t index,
-		      const struct pn_frame_known *known, uint64_t frame, int64_t time_ns,
-		      struct pn_msg *msg, struct pn_error *err)
+		      const struct pn_frame_known *known, double tilt_deg, uint64_t frame,
+		      int64_t time_ns, struct pn_msg *msg, struct pn_error *err)
 {
 	const struct pn_stack_info *info = pn_stack_info(stack);
 	struct pn_frames_head *values = &buffer->values;
@@ -100,7 +100,7 @@ int pn_frame_of_stack(struct pn_frame_buffer *buffer, struct pn_stack *stack, ui
 	values->pixel_pm = pn_known(known->pixel_pm > 0 ? known->pixel_pm : info->pixel_pm);
 	values->dose_e_per_A2 = pn_known(known->dose_e_per_A2);
 	values->energy_keV = pn_known(known->energy_keV);
-	values->tilt_deg = (double)NAN;
+	values->tilt_deg = tilt_deg;
 	values->offset_ns[0] = 0;
 	values->offset_count = 1;
 	rc = pn_frame_message(buffer, NULL, time_ns, msg, err);

@@ -35,11 +35,13 @@ struct pn_stack;
 /**
  * pn_frame_of_stack - read image @index of @stack as frame @frame and fill @msg.
  *
+ * @tilt_deg: of the stage; NaN if it is not known
+ *
  * Errors: PN_EFRAME with the reason if this image cannot be read, PN_ENOMEM.
  */
 int pn_frame_of_stack(struct pn_frame_buffer *buffer, struct pn_stack *stack, uint64_t index,
-		      const struct pn_frame_known *known, uint64_t frame, int64_t time_ns,
-		      struct pn_msg *msg, struct pn_error *err);
+		      const struct pn_frame_known *known, double tilt_deg, uint64_t frame,
+		      int64_t time_ns, struct pn_msg *msg, struct pn_error *err);
 
 /** pn_frame_reserve - room for @bytes of pixels; what was there is lost. Errors: PN_ENOMEM. */
 int pn_frame_reserve(struct pn_frame_buffer *buffer, uint64_t bytes, struct pn_error *err);

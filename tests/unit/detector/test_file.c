@@ -41,6 +41,35 @@ static void test_parameters_reach_the_head(void **state)
 	pn_source_close(source);
 }
 
+/* The angles of a tilt series come along, one for every so many images. */
+static void test_angles(void **state)
+{
+	const char *dir = testkit_tempdir(), *path = movie(6);
+	const char *angles = testkit_path(dir, "angles.csv");
+	struct pn_frames_head head;
+	char uri[512];
+
+	(void)state;
+	testkit_write(angles, "theta_deg\n-60\n0.5\n60\n", 21);
+	snprintf(uri, sizeof uri, "%s?frames_per_tilt=2&angles=%s", path, angles);
+	struct pn_source *source = kit_openf("file:%s", uri);
+
+	for (unsigned i = 0; i < 6; i++) {
+		kit_expect_frame(source, i, 1, i, &head);
+		assert_true(head.tilt_deg == (i < 2 ? -60 : i < 4 ? 0.5 : 60));
+	}
+	pn_source_close(source);
+	snprintf(uri, sizeof uri, "%s?first=2&frames_per_tilt=2&angles=%s", path, angles);
+	source = kit_openf("file:%s", uri);
+	kit_expect_frame(source, 0, 1, 2, &head);
+	assert_true(head.tilt_deg == 0.5);
+	pn_source_close(source);
+	snprintf(uri, sizeof uri, "file:%s?angles=%s", path, angles);
+	kit_refuse(uri, PN_EARG, "3 angles");
+	snprintf(uri, sizeof uri, "file:%s?frames_per_tilt=4&angles=%s", path, angles);
+	kit_refuse(uri, PN_EARG, "no whole number");
+}
+
 /* |t - n 1e9/fps| <= 1/2 in integers, and halves go up: 3 frames a microsecond and a half apart. */
 static void test_time_is_rounded_exactly(void **state)
 {
@@ -155,6 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_frames),
 		cmocka_unit_test(test_parameters_reach_the_head),
+		cmocka_unit_test(test_angles),
 		cmocka_unit_test(test_time_is_rounded_exactly),
 		cmocka_unit_test(test_part_and_loop),
 		cmocka_unit_test(test_seek),
