@@ -54,7 +54,8 @@ static void lines_agree_with_the_sum(void **state)
 	enum { N = 7, COUNT = 5 };
 	float complex *in = pn_fft_alloc(sizeof *in * N * COUNT);
 	float complex *out = pn_fft_alloc(sizeof *out * N * COUNT);
-	float *rows = pn_fft_alloc(sizeof *rows * N * COUNT), *back = pn_fft_alloc(sizeof *back * N * COUNT);
+	float *rows = pn_fft_alloc(sizeof *rows * N * COUNT);
+	float *back = pn_fft_alloc(sizeof *back * N * COUNT);
 	struct pn_error err = { 0 };
 	struct pn_fft *apart, *inplace, *backward, *r2c, *c2r;
 	struct pn_rng rng;
