@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * schemas.c - the tables of the five message types, and the rules that tie their fields together.
+ * schemas.c - the tables of the message types, and the rules that tie their fields together.
  *
  * What one field may hold by itself stands in its row. What fields must say together is checked by
  * the type's payload_bytes, which the encoder and the decoder both call:
@@ -22,6 +22,8 @@
 const char *const pn_track_words[] = { "new", "found", NULL };
 const char *const pn_clean_words[] = { "recorded", "network", NULL };
 const char *const pn_training_words[] = { "falling", "levelled", NULL };
+const char *const pn_tilt_words[] = { "merged", "cleaned", "aligned", "withdrawn", NULL };
+const char *const pn_volume_words[] = { "growing", "final", NULL };
 const char *const pn_class_words[] = { "low", "high", NULL };
 
 /* The C type of the member says the field's type: the two cannot disagree. */
@@ -308,6 +310,140 @@ const struct pn_schema pn_weights_schema = {
 	.payload_bytes = weights_payload,
 };
 
+/* ---- tilts --------------------------------------------------------------------------------- */
+
+static const struct pn_field tilts_fields[] = {
+	{ FIELD(pn_tilts_head, tilt, "", "number of the tilt, from 0, as acquired") },
+	{ FIELD(pn_tilts_head, revision, "",
+		"0, 1, ...: a later record of the same tilt takes the place of the earlier") },
+	{ FIELD(pn_tilts_head, state, "", "what has been done; withdrawn: do without this tilt"),
+	  .words = pn_tilt_words },
+	{ FIELD(pn_tilts_head, phi_deg, "deg", "Euler angle about z"), RANGE(-360, 360) },
+	{ FIELD(pn_tilts_head, theta_deg, "deg", "tilt of the stage, about y"), RANGE(-360, 360) },
+	{ FIELD(pn_tilts_head, psi_deg, "deg", "Euler angle about x"), RANGE(-360, 360) },
+	{ FIELD(pn_tilts_head, first_frame, "", "index of the first of its frames") },
+	{ FIELD(pn_tilts_head, frames, "", "frames merged into it"), RANGE(0, 1e9) },
+	{ FIELD(pn_tilts_head, ny, "px", "rows"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_tilts_head, nx, "px", "columns"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_tilts_head, pixel_pm, "pm", "pixel size"), RANGE(1e-3, 1e9), .nullable = 1 },
+	{ FIELD(pn_tilts_head, dose_e_per_A2, "e/A2", "electrons per area, all frames"),
+	  RANGE(0, 1e12), .nullable = 1 },
+	{ FIELD(pn_tilts_head, drift_px, "px", "largest shift of a frame from the first"),
+	  RANGE(0, PLACE_PX_MAX), .nullable = 1 },
+	{ FIELD(pn_tilts_head, gain, "", "variance per value of the noise"), RANGE(0, 1e300),
+	  .nullable = 1 },
+	{ FIELD(pn_tilts_head, readout, "", "standard deviation of the noise at value 0"),
+	  RANGE(0, 1e300), .nullable = 1 },
+	{ FIELD(pn_tilts_head, background, "", "mean that was subtracted inside the mask"),
+	  .nullable = 1 },
+	{ FIELD(pn_tilts_head, axis_deg, "deg", "in-plane angle of the tilt axis that was undone"),
+	  RANGE(-90, 90), .nullable = 1 },
+	{ FIELD(pn_tilts_head, shift_x_px, "px", "shift that was undone, of the image as merged"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX), .nullable = 1 },
+	{ FIELD(pn_tilts_head, shift_y_px, "px", "the same, along the tilt axis"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX), .nullable = 1 },
+	{ FIELD(pn_tilts_head, correlation, "", "of its common line with that of the others"),
+	  RANGE(-1.001, 1.001), .nullable = 1 },
+	{ NULL },
+};
+
+static int tilts_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_tilts_head *h = head;
+
+	if (pn_array_bytes(PN_F32, 2, (const uint64_t[]){ h->ny, h->nx }, bytes))
+		return pn_error_set(err, PN_EFRAME, "tilts: [%" PRIu64 "][%" PRIu64 "] is no image",
+				    h->ny, h->nx);
+	return PN_OK;
+}
+
+const struct pn_schema pn_tilts_schema = {
+	.type = "tilts",
+	.help = "One tilt of a series. Payload: f4 [ny][nx], the tilt axis along y.",
+	.version = 1,
+	.size = sizeof(struct pn_tilts_head),
+	.fields = tilts_fields,
+	.payload_bytes = tilts_payload,
+};
+
+/* ---- volumes ------------------------------------------------------------------------------- */
+
+static const struct pn_field volumes_fields[] = {
+	{ FIELD(pn_volumes_head, volume, "", "1, 2, ..."), RANGE(1, 1e18) },
+	{ FIELD(pn_volumes_head, state, "", "more tilts may come, or not"), .words = pn_volume_words },
+	{ FIELD(pn_volumes_head, tilts, "", "in it"), RANGE(1, 1e9) },
+	{ FIELD(pn_volumes_head, last_tilt, "", "number of the one that came last") },
+	{ FIELD(pn_volumes_head, iterations, "", "done since the last volume") },
+	{ FIELD(pn_volumes_head, misfit, "", "|A u - p| / |p| over all tilts"), RANGE(0, 1e300),
+	  .nullable = 1 },
+	{ FIELD(pn_volumes_head, r1, "", "mean over the tilts of sum |A u - p| / sum |p|"),
+	  RANGE(0, 1e300), .nullable = 1 },
+	{ FIELD(pn_volumes_head, r1_new, "", "the same of the newest tilt, before it went in"),
+	  RANGE(0, 1e300), .nullable = 1 },
+	{ FIELD(pn_volumes_head, held_out, "", "misfit of tilts that were left out of a trial"),
+	  RANGE(0, 1e300), .nullable = 1 },
+	{ FIELD(pn_volumes_head, nz, "px", "sections"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_volumes_head, ny, "px", "rows"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_volumes_head, nx, "px", "columns"), RANGE(1, SIDE_PX_MAX) },
+	{ FIELD(pn_volumes_head, pixel_pm, "pm", "voxel size"), RANGE(1e-3, 1e9), .nullable = 1 },
+	{ NULL },
+};
+
+static int volumes_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_volumes_head *h = head;
+
+	if (pn_array_bytes(PN_F32, 3, (const uint64_t[]){ h->nz, h->ny, h->nx }, bytes))
+		return pn_error_set(err, PN_EFRAME,
+				    "volumes: [%" PRIu64 "][%" PRIu64 "][%" PRIu64 "] is no volume",
+				    h->nz, h->ny, h->nx);
+	return PN_OK;
+}
+
+const struct pn_schema pn_volumes_schema = {
+	.type = "volumes",
+	.help = "A reconstruction as it grows. Payload: f4 [nz][ny][nx], the tilt axis along y.",
+	.version = 1,
+	.size = sizeof(struct pn_volumes_head),
+	.fields = volumes_fields,
+	.payload_bytes = volumes_payload,
+};
+
+/* ---- atoms --------------------------------------------------------------------------------- */
+
+static const struct pn_field atoms_fields[] = {
+	{ FIELD(pn_atoms_head, volume, "", "number of the volume they were found in"), RANGE(1, 1e18) },
+	{ FIELD(pn_atoms_head, state, "", "as the volume's"), .words = pn_volume_words },
+	{ FIELD(pn_atoms_head, tilts, "", "in that volume") },
+	{ FIELD(pn_atoms_head, atoms, "", "in the payload"), RANGE(0, 1e12) },
+	{ FIELD(pn_atoms_head, second_pass, "", "of them found by the second pass") },
+	{ FIELD(pn_atoms_head, strength_min, "", "weaker peaks were none"), .nullable = 1 },
+	{ FIELD(pn_atoms_head, moved_pm, "pm",
+		"rms displacement of the atoms that the last volume had too"),
+	  RANGE(0, 1e12), .nullable = 1 },
+	{ FIELD(pn_atoms_head, kept, "", "atoms that the last volume had too") },
+	{ NULL },
+};
+
+static int atoms_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_atoms_head *h = head;
+
+	if (pn_array_bytes(PN_F64, 2, (const uint64_t[]){ h->atoms, PN_ATOM_NUMBERS }, bytes))
+		return pn_error_set(err, PN_EFRAME, "atoms.atoms: %" PRIu64 " are too many", h->atoms);
+	return PN_OK;
+}
+
+const struct pn_schema pn_atoms_schema = {
+	.type = "atoms",
+	.help = "The atoms of a volume. Payload: f8 [atoms][6]: x y z in A from the voxel n/2 of each "
+		"axis, atomic number, integrated intensity, confidence.",
+	.version = 1,
+	.size = sizeof(struct pn_atoms_head),
+	.fields = atoms_fields,
+	.payload_bytes = atoms_payload,
+};
+
 /* ---- specimen ------------------------------------------------------------------------------ */
 
 static const struct pn_field specimen_fields[] = {
@@ -338,6 +474,7 @@ const struct pn_schema pn_specimen_schema = {
 };
 
 const struct pn_schema *const pn_schemas[] = {
-	&pn_frames_schema, &pn_crops_schema,    &pn_crystal_schema,
-	&pn_truth_schema,  &pn_specimen_schema, &pn_weights_schema, NULL,
+	&pn_frames_schema,  &pn_crops_schema,   &pn_crystal_schema, &pn_truth_schema,
+	&pn_specimen_schema, &pn_weights_schema, &pn_tilts_schema,   &pn_volumes_schema,
+	&pn_atoms_schema,   NULL,
 };

@@ -147,10 +147,53 @@ struct pn_specimen_head {
 	double lattice_A;
 };
 
+/** tilts: one tilt of a series, its tilt axis along y. Payload: f32 [ny][nx]. */
+struct pn_tilts_head {
+	uint64_t tilt, revision;
+	int state;                 /* pn_tilt_words                                          */
+	double phi_deg, theta_deg, psi_deg; /* perrin/tomo/pose.h                            */
+	uint64_t first_frame, frames;
+	uint64_t ny, nx;
+	double pixel_pm;           /* nullable                                               */
+	double dose_e_per_A2;      /* of all frames; nullable                                */
+	double drift_px;           /* largest shift of a frame from the first; nullable      */
+	double gain, readout;      /* of the noise; nullable                                 */
+	double background;         /* mean subtracted; nullable                              */
+	double axis_deg, shift_x_px, shift_y_px; /* undone by the alignment; nullable        */
+	double correlation;        /* of the common line; nullable                           */
+};
+extern const char *const pn_tilt_words[]; /* "merged", "cleaned", "aligned", "withdrawn" */
+enum { PN_TILT_MERGED, PN_TILT_CLEANED, PN_TILT_ALIGNED, PN_TILT_WITHDRAWN };
+
+/** volumes: a reconstruction as it grows. Payload: f32 [nz][ny][nx]. */
+struct pn_volumes_head {
+	uint64_t volume;           /* 1, 2, ...                                              */
+	int state;                 /* pn_volume_words                                        */
+	uint64_t tilts, last_tilt, iterations;
+	double misfit, r1, r1_new, held_out; /* nullable                                     */
+	uint64_t nz, ny, nx;
+	double pixel_pm;           /* nullable                                               */
+};
+extern const char *const pn_volume_words[]; /* "growing", "final" */
+enum { PN_VOLUME_GROWING, PN_VOLUME_FINAL };
+
+#define PN_ATOM_NUMBERS 6 /* of an atom in a payload of atoms: x y z (A), Z, intensity, confidence */
+
+/** atoms: found in a volume. Payload: f64 [atoms][PN_ATOM_NUMBERS]. */
+struct pn_atoms_head {
+	uint64_t volume;
+	int state;                 /* pn_volume_words                                        */
+	uint64_t tilts, atoms, second_pass;
+	double strength_min;       /* nullable                                               */
+	double moved_pm;           /* rms, since the last volume; nullable                   */
+	uint64_t kept;             /* atoms the last volume had too                          */
+};
+
 /** pn_schemas - all types, ended by NULL. */
 extern const struct pn_schema *const pn_schemas[];
 extern const struct pn_schema pn_frames_schema, pn_crops_schema, pn_crystal_schema,
-	pn_truth_schema, pn_specimen_schema, pn_weights_schema;
+	pn_truth_schema, pn_specimen_schema, pn_weights_schema, pn_tilts_schema,
+	pn_volumes_schema, pn_atoms_schema;
 
 /** pn_schema_find - by the type's name; NULL if there is none. */
 const struct pn_schema *pn_schema_find(const char *type);
