@@ -13,13 +13,15 @@ struct score_options {
 	char session[PN_PARAM_TEXT_MAX], truth[PN_PARAM_TEXT_MAX];
 	char crops[PN_PARAM_TEXT_MAX], crystal[PN_PARAM_TEXT_MAX];
 	struct pn_score_limits limits;
+	double tolerance_A;
 	int json;
 };
 
 #define OFF(field) offsetof(struct score_options, field)
 static const struct pn_param params[] = {
 	{ .name = "session",
-	  .help = "the session with the results",
+	  .help = "the session with the results; or a file of traced atoms, then one of the true "
+		  "ones",
 	  .type = PN_PARAM_TEXT,
 	  .off = OFF(session),
 	  .positional = 1,
@@ -63,6 +65,14 @@ static const struct pn_param params[] = {
 	  .def = 1,
 	  .min = 0.01,
 	  .max = 10 },
+	{ .name = "tolerance_A",
+	  .unit = "A",
+	  .help = "of atoms: pairs nearer than this are the same atom",
+	  .type = PN_PARAM_F64,
+	  .off = OFF(tolerance_A),
+	  .def = 1,
+	  .min = 0.001,
+	  .max = 1000 },
 	{ .name = "json",
 	  .help = "print the result as JSON",
 	  .type = PN_PARAM_BOOL,
@@ -196,9 +206,16 @@ static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 		.crops = options->crops,
 		.crystal = options->crystal,
 	};
+
+	if (pn_score_is_model(options->session) && extra_count == 1)
+		return pn_score_models(options->session, extra[0], options->tolerance_A,
+				       options->json, err);
+	if (pn_score_is_model(options->session) || extra_count)
+		return pn_error_set(err, PN_EARG,
+				    "one session, or a file of atoms and one of true atoms");
+
 	int rc = pn_score_read(&lists, &paths, err);
 
-	(void)extra, (void)extra_count;
 	if (!rc)
 		rc = pn_score(&scores, &lists.truths, &lists.crops, &lists.crystals,
 			      &options->limits, err);
@@ -213,8 +230,9 @@ static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 const struct pn_command pn_command_score = {
 	.name = "score",
 	.brief = "compare results with the truth of the twin",
-	.usage = "SESSION [--truth SESSION2] [flags]",
+	.usage = "SESSION [--truth SESSION2] | ATOMS.xyz TRUTH.xyz [flags]",
 	.params = params,
+	.takes_extra = 1,
 	.options_size = sizeof(struct score_options),
 	.run = run,
 };

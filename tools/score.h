@@ -70,12 +70,12 @@ struct pn_score_centre {
 };
 
 struct pn_scores {
-	uint64_t frames, truths; /* frames with a truth; particles on them */
-	uint64_t crops, found;   /* crops seen; truths that have one */
-	uint64_t stray;          /* crops far from any particle */
-	struct pn_score_centre centre;      /* of the crops */
-	struct pn_score_centre lattice;     /* of the records of crystal */
-	struct pn_score_centre high;        /* of those where class is high */
+	uint64_t frames, truths;        /* frames with a truth; particles on them */
+	uint64_t crops, found;          /* crops seen; truths that have one */
+	uint64_t stray;                 /* crops far from any particle */
+	struct pn_score_centre centre;  /* of the crops */
+	struct pn_score_centre lattice; /* of the records of crystal */
+	struct pn_score_centre high;    /* of those where class is high */
 	uint64_t crystals, crystals_stray;
 	struct pn_score_errors spacing, diameter; /* where class is high */
 	struct pn_score_class aligned, tilted;    /* tilt below the one limit; above the other */
@@ -127,5 +127,12 @@ double pn_score_tilt(const double quaternion[4], double lattice_A, double diamet
  * empty.
  */
 double pn_score_auc(double *high, size_t high_count, double *low, size_t low_count);
+
+/** pn_score_is_model - 1 if the name is one of a file of atoms, by its extension. */
+int pn_score_is_model(const char *path);
+
+/** pn_score_models - compare a traced model with the true one (perrin/atoms/score.h) and print. */
+int pn_score_models(const char *path, const char *truth_path, double tolerance_A, int as_json,
+		    struct pn_error *err);
 
 #endif
