@@ -18,7 +18,7 @@ static int (*const writers[])(struct pn_export *export, struct pn_error *err) = 
 struct export_options {
 	char stream[PN_PARAM_TEXT_MAX];
 	char out[PN_PARAM_TEXT_MAX];
-	int format, force;
+	int format, force, last;
 	int64_t particle, first, count;
 };
 
@@ -59,6 +59,10 @@ static const struct pn_param params[] = {
 	  .type = PN_PARAM_I64,
 	  .off = OFF(count),
 	  .max = 1e15 },
+	{ .name = "last",
+	  .help = "only the last record: the volume, the atoms as they are now",
+	  .type = PN_PARAM_BOOL,
+	  .off = OFF(last) },
 	{ .name = "force",
 	  .help = "replace a file that is there",
 	  .type = PN_PARAM_BOOL,
@@ -158,6 +162,8 @@ static int open_stream(struct pn_export *export, struct pn_error *err)
 	if (export->particle >= 0 && !particle_field(export->schema))
 		return pn_error_set(err, PN_EARG, "%s: messages of type %s name no particle",
 				    export->stream, export->schema->type);
+	if (export->last && export->facts.records)
+		export->first = (int64_t)export->facts.records - 1;
 	export->left = export->count ? export->count : INT64_MAX;
 	return pn_log_read_open(&export->reader, export->stream, NULL, 0, (uint64_t) export->first,
 				err);
@@ -177,6 +183,7 @@ static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 	export->particle = options->particle;
 	export->first = options->first;
 	export->count = options->count;
+	export->last = options->last;
 	int rc = open_stream(export, err);
 	if (!rc)
 		rc = pn_path_free(options->out, options->force, err);

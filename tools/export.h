@@ -13,6 +13,7 @@ struct pn_export {
 	const char *format;
 	int64_t particle;     /* only this one; -1: all */
 	int64_t first, count; /* records: from, at most (0: all) */
+	int last;             /* only the last one */
 
 	const struct pn_schema *schema; /* of the stream */
 	struct pn_log_reader *reader;

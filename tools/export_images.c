@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* export_images.c - frames and crops as NumPy, MRC or TIFF stacks. */
+/* export_images.c - frames, crops, tilts and volumes as NumPy, MRC or TIFF stacks. */
 #include "export.h"
 #include "perrin/format/stack.h"
 
@@ -21,6 +21,21 @@ static uint64_t images_of(const struct pn_export *export, struct pn_stack_info *
 		info->nx = h->nx;
 		pixel_pm = h->pixel_pm;
 		count = h->count;
+	} else if (export->schema == &pn_tilts_schema) {
+		const struct pn_tilts_head *h = &export->facts.head.tilts;
+
+		info->dtype = PN_F32;
+		info->ny = h->ny;
+		info->nx = h->nx;
+		pixel_pm = h->pixel_pm;
+	} else if (export->schema == &pn_volumes_schema) {
+		const struct pn_volumes_head *h = &export->facts.head.volumes;
+
+		info->dtype = PN_F32;
+		info->ny = h->ny;
+		info->nx = h->nx;
+		pixel_pm = h->pixel_pm;
+		count = h->nz;
 	} else {
 		const struct pn_crops_head *h = &export->facts.head.crops;
 
@@ -79,7 +94,8 @@ int pn_export_images(struct pn_export *export, struct pn_error *err)
 {
 	struct pn_stack_writer *writer = NULL;
 
-	if (export->schema != &pn_frames_schema && export->schema != &pn_crops_schema)
+	if (export->schema != &pn_frames_schema && export->schema != &pn_crops_schema &&
+	    export->schema != &pn_tilts_schema && export->schema != &pn_volumes_schema)
 		return pn_error_set(err, PN_EARG,
 				    "%s: messages of type %s hold no images; csv and ndjson "
 				    "take them",

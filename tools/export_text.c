@@ -199,12 +199,46 @@ static int model_of(struct pn_model **model, const struct pn_specimen_head *head
 	return PN_OK;
 }
 
+/* The same of atoms that were found, with what the tracing says of each. */
+static int model_of_atoms(struct pn_model **model, const struct pn_atoms_head *head,
+			  const struct pn_msg *msg, struct pn_error *err)
+{
+	static const char *const names[] = { "intensity", "confidence" };
+	const double(*atoms)[PN_ATOM_NUMBERS] = msg->payload;
+	char volume[24], tilts[24];
+	int rc = pn_model_create(model, head->atoms, err);
+
+	snprintf(volume, sizeof volume, "%" PRIu64, head->volume);
+	snprintf(tilts, sizeof tilts, "%" PRIu64, head->tilts);
+	if (!rc)
+		rc = pn_model_add_pair(*model, "volume", volume, err);
+	if (!rc)
+		rc = pn_model_add_pair(*model, "tilts", tilts, err);
+	for (size_t c = 0; c < PN_COUNT(names) && !rc; c++) {
+		struct pn_model_column *column;
+
+		rc = pn_model_add_column(*model, names[c], 'R', 1, &column, err);
+		for (uint64_t i = 0; i < head->atoms && !rc; i++)
+			column->values[i] = atoms[i][4 + c];
+	}
+	if (rc) {
+		pn_model_destroy(*model);
+		return rc;
+	}
+	(*model)->time_s = (double)msg->time_ns * 1e-9;
+	for (uint64_t i = 0; i < head->atoms; i++) {
+		memcpy((*model)->position_A[i], atoms[i], sizeof(*model)->position_A[i]);
+		(*model)->element[i] = (uint8_t)lround(atoms[i][3]);
+	}
+	return PN_OK;
+}
+
 int pn_export_xyz(struct pn_export *export, struct pn_error *err)
 {
 	struct pn_msg msg;
 	FILE *file;
 
-	if (export->schema != &pn_specimen_schema)
+	if (export->schema != &pn_specimen_schema && export->schema != &pn_atoms_schema)
 		return pn_error_set(err, PN_EARG, "%s: messages of type %s hold no atoms",
 				    export->stream, export->schema->type);
 	int rc = pn_export_file(export, &file, err);
@@ -213,7 +247,9 @@ int pn_export_xyz(struct pn_export *export, struct pn_error *err)
 	while (!(rc = pn_export_next(export, &msg, err))) {
 		struct pn_model *model;
 
-		rc = model_of(&model, &export->facts.head.specimen, &msg, err);
+		rc = export->schema == &pn_atoms_schema ?
+			     model_of_atoms(&model, &export->facts.head.atoms, &msg, err) :
+			     model_of(&model, &export->facts.head.specimen, &msg, err);
 		if (rc)
 			break;
 		rc = pn_xyz_put(file, model, err);

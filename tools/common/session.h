@@ -62,6 +62,9 @@ struct pn_stream_facts {
 		struct pn_truth_head truth;
 		struct pn_specimen_head specimen;
 		struct pn_weights_head weights;
+		struct pn_tilts_head tilts;
+		struct pn_volumes_head volumes;
+		struct pn_atoms_head atoms;
 	} head;
 };
 
