@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const formats[] = { "npy", "mrc", "tiff", "csv", "ndjson", "xyz", NULL };
+static const char *const formats[] = { "npy", "mrc", "tiff", "csv", "ndjson", "xyz", "tlt", NULL };
 static int (*const writers[])(struct pn_export *export, struct pn_error *err) = {
 	pn_export_images, pn_export_images, pn_export_images,
-	pn_export_csv,    pn_export_ndjson, pn_export_xyz,
+	pn_export_csv,    pn_export_ndjson, pn_export_xyz, pn_export_tlt,
 };
 
 struct export_options {
@@ -38,7 +38,7 @@ static const struct pn_param params[] = {
 	  .required = 1 },
 	{ .name = "out",
 	  .unit = "PATH",
-	  .help = "the file; - is standard output (csv, ndjson, xyz)",
+	  .help = "the file; - is standard output (csv, ndjson, xyz, tlt)",
 	  .type = PN_PARAM_TEXT,
 	  .off = OFF(out),
 	  .required = 1 },

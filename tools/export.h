@@ -33,10 +33,16 @@ int pn_export_next(struct pn_export *export, struct pn_msg *msg, struct pn_error
 int pn_export_file(struct pn_export *export, FILE **file, struct pn_error *err);
 int pn_export_close(struct pn_export *export, FILE *file, int rc, struct pn_error *err);
 
+/** pn_export_latest - of a stream of tilts, the record (from 1; 0: none) that each tilt stands in last;
+ * the reader is at the first record again. @latest: [out] [tilts], caller frees. */
+int pn_export_latest(struct pn_export *export, uint64_t **latest, uint64_t *tilts,
+		     struct pn_error *err);
+
 /** One function per format; each writes the whole file. */
 int pn_export_images(struct pn_export *export, struct pn_error *err);
 int pn_export_csv(struct pn_export *export, struct pn_error *err);
 int pn_export_ndjson(struct pn_export *export, struct pn_error *err);
 int pn_export_xyz(struct pn_export *export, struct pn_error *err);
+int pn_export_tlt(struct pn_export *export, struct pn_error *err);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COLUMNS_MAX    96
@@ -247,9 +248,9 @@ int pn_export_xyz(struct pn_export *export, struct pn_error *err)
 	while (!(rc = pn_export_next(export, &msg, err))) {
 		struct pn_model *model;
 
-		rc = export->schema == &pn_atoms_schema ?
-			     model_of_atoms(&model, &export->facts.head.atoms, &msg, err) :
-			     model_of(&model, &export->facts.head.specimen, &msg, err);
+		rc = export->schema == &pn_atoms_schema
+			     ? model_of_atoms(&model, &export->facts.head.atoms, &msg, err)
+			     : model_of(&model, &export->facts.head.specimen, &msg, err);
 		if (rc)
 			break;
 		rc = pn_xyz_put(file, model, err);
@@ -259,5 +260,42 @@ int pn_export_xyz(struct pn_export *export, struct pn_error *err)
 			break;
 		}
 	}
+	return pn_export_close(export, file, rc, err);
+}
+
+/* ---- angles -------------------------------------------------------------------------------- */
+
+/* As IMOD's .tlt: theta of each tilt on a line, in the order of the stack that is exported. */
+int pn_export_tlt(struct pn_export *export, struct pn_error *err)
+{
+	uint64_t *latest, tilts;
+	struct pn_msg msg;
+	FILE *file;
+
+	if (export->schema != &pn_tilts_schema)
+		return pn_error_set(err, PN_EARG, "%s: messages of type %s are no tilts",
+				    export->stream, export->schema->type);
+	int rc = pn_export_latest(export, &latest, &tilts, err);
+
+	if (!rc)
+		rc = pn_export_file(export, &file, err);
+	if (rc) {
+		free(latest);
+		return rc;
+	}
+	for (uint64_t t = 0; !rc && t < tilts; t++) {
+		char text[PN_NUMBER_TEXT_MAX];
+
+		if (!latest[t])
+			continue;
+		pn_log_read_seek(export->reader, latest[t] - 1);
+		export->left = 1;
+		rc = pn_export_next(export, &msg, err);
+		if (!rc) {
+			pn_number_write(text, export->facts.head.tilts.theta_deg);
+			fprintf(file, "%s\n", text);
+		}
+	}
+	free(latest);
 	return pn_export_close(export, file, rc, err);
 }
