@@ -20,7 +20,8 @@
 
 static const struct bench_row *const benches[] = {
 	&bench_recording, &bench_hop,  &bench_small, &bench_crystal, &bench_track,
-	&bench_latency,   &bench_twin, &bench_atoms, &bench_denoise, NULL,
+	&bench_latency,   &bench_twin, &bench_atoms, &bench_denoise,
+	&bench_tomo,    NULL,
 };
 
 struct bench_options {
