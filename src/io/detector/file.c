@@ -142,7 +142,7 @@ static void file_close(void *self)
 
 const struct pn_source_ops pn_source_file = {
 	.scheme = "file",
-	.brief = "a stack of images: NumPy, MRC or TIFF",
+	.brief = "a stack of images: NumPy, MRC, TIFF, DM3, DM4, SER, EMD",
 	.state_size = sizeof(struct file),
 	.params = file_params,
 	.open = file_open,
