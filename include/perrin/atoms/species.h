@@ -68,6 +68,11 @@ int pn_species_classify(int32_t *species_of, double *confidence, const double *i
 struct pn_species_options {
 	double radius_A; /* 6.75; 10 for vectors of voxels */
 	int rounds_max;  /* 100 */
+	/* 0.5: two local means count as two species if |b - a| / (|a| + |b|) is at least so much of
+	 * what it is for all atoms; 0 (the papers): always. Where there is one species only, as in
+	 * the shell of a particle, a few faint atoms taken for the other would draw more and more
+	 * after them: of 12,431 atoms of a Pd@Pt particle 0.9 % were wrong before, 17 % after. */
+	double separation_min;
 };
 
 /** pn_species_options_default - the values above. */
@@ -81,7 +86,8 @@ void pn_species_options_default(struct pn_species_options *options);
  * boxes of voxels about the atoms (pn_trace_boxes; L2 distance, 10 A) it is that of the public
  * scripts of the metallic glass. The atom itself does not count in the means, or an atom alone with
  * its species would stay there for good; a species with no other atom in reach is not considered,
- * and an atom in whose reach there is only its own keeps it. All atoms change at once; a round that
+ * and an atom in whose reach there is only its own keeps it, as does one in whose reach the means are
+ * hardly apart (separation_min). All atoms change at once; a round that
  * brings back an earlier state (atoms flipping to and fro) ends it too. PN_SPECIES_NONE stays, and
  * counts in no mean.
  *

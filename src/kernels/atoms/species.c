@@ -146,11 +146,14 @@ struct local {
 	int32_t *now, *next;            /* [count] */
 	double *means;                  /* [threads][species][length] */
 	double *first, *second, *along; /* [count] squared distances to the two means; see below */
+	double least_separation[PN_SPECIES_MAX][PN_SPECIES_MAX]; /* of means that count as two */
 };
 
 void pn_species_options_default(struct pn_species_options *options)
 {
-	*options = (struct pn_species_options){ .radius_A = 6.75, .rounds_max = 100 };
+	*options = (struct pn_species_options){ .radius_A = 6.75,
+						.rounds_max = 100,
+						.separation_min = 0.5 };
 }
 
 static double squared_distance(const float *x, const double *mean, size_t length)
@@ -183,6 +186,45 @@ static void local_means(const struct local *l, size_t i, double *means,
 	for (int s = 0; s < l->species; s++)
 		for (size_t k = 0; atoms[s] && k < l->length; k++)
 			means[(size_t)s * l->length + k] /= (double)atoms[s];
+}
+
+/* |b - a| / (|a| + |b|): how different two means are, whatever the brightness about them. */
+static double separation(const double *a, const double *b, size_t length)
+{
+	double gap = 0, aa = 0, bb = 0;
+
+	for (size_t k = 0; k < length; k++) {
+		gap += (b[k] - a[k]) * (b[k] - a[k]);
+		aa += a[k] * a[k];
+		bb += b[k] * b[k];
+	}
+	return aa + bb > 0 ? sqrt(gap) / (sqrt(aa) + sqrt(bb)) : 0;
+}
+
+/* Separations of the species as they were given, [species][species]. Uses the first means. */
+static void whole_separations(struct local *l, double separation_min)
+{
+	double *means = l->means;
+	size_t atoms[PN_SPECIES_MAX] = { 0 }, n = l->length;
+
+	memset(means, 0, (size_t)l->species * n * sizeof *means);
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->now[i] < 0)
+			continue;
+		atoms[l->now[i]]++;
+		for (size_t k = 0; k < n; k++)
+			means[(size_t)l->now[i] * n + k] += l->feature[i * n + k];
+	}
+	for (int s = 0; s < l->species; s++)
+		for (size_t k = 0; atoms[s] && k < n; k++)
+			means[(size_t)s * n + k] /= (double)atoms[s];
+	for (int a = 0; a < l->species; a++)
+		for (int b = 0; b < l->species; b++)
+			l->least_separation[a][b] =
+				atoms[a] && atoms[b]
+					? separation_min * separation(means + (size_t)a * n,
+								      means + (size_t)b * n, n)
+					: 0;
 }
 
 /* The nearest local mean; and how clear that is: squared distances to it and to the next, and the
@@ -219,6 +261,9 @@ static void judge(struct local *l, size_t i, double *means)
 	const double *a = means + (size_t)best * l->length, *b = means + (size_t)other * l->length;
 	double dot = 0, gap = 0;
 
+	/* two means of one species, cut in two by chance: nothing to be learnt here */
+	if (separation(a, b, l->length) < l->least_separation[best][other])
+		return;
 	for (size_t k = 0; k < l->length; k++) {
 		dot += (x[k] - a[k]) * (b[k] - a[k]);
 		gap += (b[k] - a[k]) * (b[k] - a[k]);
@@ -302,12 +347,12 @@ static int check_local(const struct local *l, const struct pn_species_options *o
 {
 	if (l->species < 1 || l->species > PN_SPECIES_MAX || l->length < 1 || l->threads < 1 ||
 	    !(o->radius_A > 0 && o->radius_A < INFINITY) || o->rounds_max < 1 ||
-	    o->rounds_max > 10000)
+	    o->rounds_max > 10000 || !(o->separation_min >= 0 && o->separation_min <= 1))
 		return pn_error_set(err, PN_EARG,
 				    "species: %d of them (1..%d), %zu numbers each, within %g A, "
-				    "%d rounds, %d threads",
+				    "%d rounds, separation %g, %d threads",
 				    l->species, PN_SPECIES_MAX, l->length, o->radius_A,
-				    o->rounds_max, l->threads);
+				    o->rounds_max, o->separation_min, l->threads);
 	for (size_t i = 0; i < l->count; i++) {
 		if (species_of[i] < PN_SPECIES_NONE || species_of[i] >= l->species)
 			return pn_error_set(err, PN_EARG, "species: atom %zu is of species %d",
@@ -364,6 +409,7 @@ int pn_species_local(int32_t *species_of, double *confidence, int *rounds, const
 		rc = pn_neighbors_build(&l.near, &atoms, o.radius_A, threads, err);
 	if (rc == PN_OK) {
 		memcpy(l.now, species_of, count * sizeof *l.now);
+		whole_separations(&l, o.separation_min);
 		int used = settle(&l, o.rounds_max, seen);
 
 		memcpy(species_of, l.now, count * sizeof *l.now);

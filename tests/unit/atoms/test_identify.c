@@ -22,7 +22,7 @@ static void make(struct pn_traced_atom *atom, int n, double spread)
 		atom[i].position_A[1] = 2.7 * y;
 		atom[i].position_A[2] = 2.7 * z;
 		atom[i].intensity = ((i * 7 % 4 == 0 ? 1.5 : 1.0) + spread * pn_rng_gauss(&rng)) *
-				    (x < n / 2 ? 0.65 : 1.0);
+				    (x < n / 2 ? 0.76 : 1.0);
 	}
 }
 
@@ -45,13 +45,13 @@ static void test_elements(void **state)
 	struct pn_error err = { 0 };
 
 	(void)state;
-	make(atom, SIDE, 0.05);
+	make(atom, SIDE, 0.07);
 	assert_int_equal(pn_identify(&identity, &trace, elements, 2, 0, 1, &err), PN_OK);
 	assert_int_equal(pn_identify(&local, &trace, elements, 2, 6.75, 2, &err), PN_OK);
 	/* k-means alone takes bright atoms of the faint half for the lighter element */
-	assert_true(right(&identity, 46, 78) < ATOMS - ATOMS / 10);
+	assert_true(right(&identity, 46, 78) < ATOMS - ATOMS / 20);
 	/* what is left stands at the step of brightness */
-	assert_true(right(&local, 46, 78) > ATOMS - ATOMS / 16);
+	assert_true(right(&local, 46, 78) > ATOMS - ATOMS / 32);
 	assert_true(local.rounds > 0);
 	assert_int_equal(local.of[0] + local.of[1], ATOMS);
 	for (size_t i = 0; i < ATOMS; i++)
