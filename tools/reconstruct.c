@@ -7,6 +7,7 @@
 #include "common/volume_sheet.h"
 #include "perrin/base/clock.h"
 #include "perrin/base/json.h"
+#include "perrin/tomo/extended.h"
 #include "perrin/tomo/fista.h"
 #include "perrin/tomo/genfire.h"
 #include "perrin/tomo/projector.h"
@@ -30,7 +31,7 @@ static const double method_oversampling[] = { 0, 3, 3, 0 };
 struct reconstruct_flags {
 	struct pn_tilts_flags tilts;
 	char out[PN_PARAM_TEXT_MAX], sheet[PN_PARAM_TEXT_MAX], support[PN_PARAM_TEXT_MAX];
-	int method, gridding, force, json, no_sheet;
+	int method, gridding, force, json, no_sheet, extended;
 	int64_t iterations, depth, held_out;
 	double oversample, step, radius_px;
 };
@@ -49,6 +50,8 @@ static const struct pn_param params[] = {
 	  .type = PN_PARAM_F64, .off = OFF(oversample), .max = 16 },
 	{ .name = "depth", .unit = "px", .help = "voxels along the beam; 0: as many as the images are wide "
 	  "across the axis", .type = PN_PARAM_I64, .off = OFF(depth), .max = 4096 },
+	{ .name = "extended", .help = "best: a film that goes on beyond the images; its thickness is the "
+	  "depth", .type = PN_PARAM_BOOL, .off = OFF(extended) },
 	{ .name = "support", .unit = "FILE", .help = "volume of 0 where nothing can be",
 	  .type = PN_PARAM_TEXT, .off = OFF(support) },
 	{ .name = "held_out", .help = "best: every so many tilts one is left out of the trial",
@@ -73,7 +76,7 @@ static const struct pn_param params[] = {
 struct job {
 	const struct reconstruct_flags *flags;
 	struct pn_tilts tilts;
-	struct pn_box box;
+	struct pn_box box, solved; /* solved: larger if the specimen is extended */
 	float *volume;
 	uint8_t *support;
 	int iterations_max, iterations;
@@ -146,9 +149,10 @@ static int sum_up(struct pn_normal **sums, const struct job *job, size_t first, 
 	return rc;
 }
 
+static const char *const best_stops[] = { "iterations", "held-out tilts", "no change", "asked" };
+
 static int solve_best(struct job *job, struct pn_error *err)
 {
-	static const char *const stops[] = { "iterations", "held-out tilts", "no change", "asked" };
 	struct pn_fista_params solving;
 	struct pn_fista_result result = { 0 };
 	struct pn_normal *all = NULL, *held_out = NULL;
@@ -173,12 +177,77 @@ static int solve_best(struct job *job, struct pn_error *err)
 			       : pn_fista_solve(fista, &solving, all, NULL, job->volume, &result,
 						err);
 	job->iterations = result.iterations;
-	job->stopped = stops[result.stop];
+	job->stopped = best_stops[result.stop];
 	job->held_out = validated ? result.held_out : NAN;
 	job->curve_name = "|Au-p|/|p|";
 	pn_fista_destroy(fista);
 	pn_normal_destroy(all);
 	pn_normal_destroy(held_out);
+	return rc;
+}
+
+static int make_room(struct job *job, struct pn_error *err)
+{
+	size_t count = job->tilts.projections.count;
+
+	job->r1 = malloc(count * sizeof *job->r1);
+	job->r2 = malloc(count * sizeof *job->r2);
+	if (!job->r1 || !job->r2)
+		return pn_error_set(err, PN_ENOMEM, "no memory for R of %zu tilts", count);
+	return PN_OK;
+}
+
+/* Of the tilts that have one. */
+static double mean_r(const double *r, size_t count)
+{
+	double sum = 0.0;
+	size_t with = 0;
+
+	for (size_t k = 0; k < count; k++)
+		if (!isnan(r[k])) {
+			sum += r[k];
+			with++;
+		}
+	return with ? sum / (double)with : NAN;
+}
+
+/* R is that of the larger box: the cropped volume alone does not explain the images. */
+static int solve_extended(struct job *job, struct pn_error *err)
+{
+	const struct pn_projections *p = &job->tilts.projections;
+	size_t every = (size_t)job->flags->held_out;
+	int validated = !job->flags->iterations && p->count >= HELD_OUT_FROM;
+	uint8_t *held_out = calloc(p->count, 1);
+	struct pn_extended_params film;
+	struct pn_extended *extended = NULL;
+	struct pn_fista_result result = { 0 };
+
+	pn_extended_defaults(&film);
+	film.solving.iterations_max = job->iterations_max;
+	film.solving.support = job->support;
+	film.solving.progress = tell;
+	film.solving.context = job;
+	int rc = held_out ? make_room(job, err)
+			  : pn_error_set(err, PN_ENOMEM, "no memory for %zu tilts", p->count);
+
+	if (!rc)
+		rc = pn_extended_plan(&extended, &job->box, p, &film, err);
+	for (size_t k = every / 2; held_out && k < p->count; k += every)
+		held_out[k] = 1;
+	if (!rc)
+		rc = validated ? pn_extended_validated(extended, held_out, job->volume, &result,
+						       err)
+			       : pn_extended_solve(extended, NULL, job->volume, &result, err);
+	if (!rc) {
+		pn_extended_rfactors(extended, job->r1, job->r2);
+		job->solved = pn_extended_box(extended);
+	}
+	job->iterations = result.iterations;
+	job->stopped = best_stops[result.stop];
+	job->held_out = validated ? result.held_out : NAN;
+	job->curve_name = "|Au-p|/|p|";
+	pn_extended_destroy(extended);
+	free(held_out);
 	return rc;
 }
 
@@ -284,24 +353,21 @@ static int judge(struct job *job, struct pn_error *err)
 		job->tilts.single_axis ? PN_FOOTPRINT_SINC : PN_FOOTPRINT_LINEAR;
 	size_t pixels = p->ny * p->nx;
 	struct pn_projector *projector;
-	int rc = plan_projector(&projector, job, footprint, err);
+	int rc = make_room(job, err);
 
+	if (!rc)
+		rc = plan_projector(&projector, job, footprint, err);
 	if (rc)
 		return rc;
 	float *images = malloc(p->count * pixels * sizeof *images);
 
-	job->r1 = malloc(p->count * sizeof *job->r1);
-	job->r2 = malloc(p->count * sizeof *job->r2);
-	if (!images || !job->r1 || !job->r2) {
+	if (!images) {
 		rc = pn_error_set(err, PN_ENOMEM, "no memory to project %zu tilts", p->count);
 	} else {
 		pn_project(projector, job->volume, images);
-		for (size_t k = 0; k < p->count; k++) {
+		for (size_t k = 0; k < p->count; k++)
 			pn_rfactor(&job->r1[k], &job->r2[k], images + k * pixels,
 				   p->image + k * pixels, pixels);
-			job->r1_mean += job->r1[k] / (double)p->count;
-			job->r2_mean += job->r2[k] / (double)p->count;
-		}
 	}
 	free(images);
 	pn_projector_destroy(projector);
@@ -309,6 +375,14 @@ static int judge(struct job *job, struct pn_error *err)
 }
 
 /* ---- files --------------------------------------------------------------------------------- */
+
+static int check_flags(const struct reconstruct_flags *flags, struct pn_error *err)
+{
+	if (flags->extended && flags->method != METHOD_BEST)
+		return pn_error_set(err, PN_EARG, "--extended is for the method best, not for %s",
+				    method_choices[flags->method]);
+	return PN_OK;
+}
 
 static int check_out(const char *path, int force, struct pn_error *err)
 {
@@ -403,6 +477,11 @@ static void print_json(const struct job *job)
 	pn_json_u64(&json, NULL, job->box.ny);
 	pn_json_u64(&json, NULL, job->box.nx);
 	pn_json_end(&json);
+	pn_json_array(&json, "solved_box");
+	pn_json_u64(&json, NULL, job->solved.nz);
+	pn_json_u64(&json, NULL, job->solved.ny);
+	pn_json_u64(&json, NULL, job->solved.nx);
+	pn_json_end(&json);
 	pn_json_f64(&json, "pixel_A", job->tilts.pixel_A > 0 ? job->tilts.pixel_A : (double)NAN);
 	pn_json_bool(&json, "single_axis", job->tilts.single_axis);
 	pn_json_i64(&json, "iterations", job->iterations);
@@ -431,11 +510,14 @@ static void print_text(const struct job *job)
 	char took[PN_TEXT_SHORT];
 
 	for (size_t k = 1; k < p->count; k++)
-		if (job->r1[k] > job->r1[worst])
+		if (isnan(job->r1[worst]) || job->r1[k] > job->r1[worst])
 			worst = k;
 	printf("%zu tilts of %zu x %zu px, %s; volume %zu x %zu x %zu\n", p->count, p->ny, p->nx,
 	       job->tilts.single_axis ? "one axis" : "any axis", job->box.nz, job->box.ny,
 	       job->box.nx);
+	if (job->flags->extended)
+		printf("solved for in %zu x %zu x %zu\n", job->solved.nz, job->solved.ny,
+		       job->solved.nx);
 	printf("%s: %d iterations (%s), %s\n", method_choices[job->flags->method], job->iterations,
 	       job->stopped, pn_text_duration(took, (int64_t)(job->seconds * 1e9)));
 	if (!isnan(job->held_out))
@@ -470,13 +552,21 @@ static int solve(struct job *job, struct pn_error *err)
 	job->stopped = "iterations";
 	job->held_out = NAN;
 	job->start_ns = pn_now_ns();
+	job->solved = job->box;
 	int rc = load_support(job, err);
 
 	if (!rc)
-		rc = methods[job->flags->method](job, err);
+		rc = job->flags->extended ? solve_extended(job, err)
+					  : methods[job->flags->method](job, err);
 	job->seconds = (double)(pn_now_ns() - job->start_ns) / 1e9;
 	pn_progress_clear(&job->progress);
-	return rc ? rc : judge(job, err);
+	if (!rc && !job->r1)
+		rc = judge(job, err);
+	if (!rc) {
+		job->r1_mean = mean_r(job->r1, p->count);
+		job->r2_mean = mean_r(job->r2, p->count);
+	}
+	return rc;
 }
 
 static int run(void *options, char **extra, int extra_count, struct pn_error *err)
@@ -491,7 +581,10 @@ static int run(void *options, char **extra, int extra_count, struct pn_error *er
 		return pn_error_set(err, PN_ENOMEM, "no memory");
 	job->flags = flags;
 	sheet_path(picture, flags);
-	int rc = check_out(flags->out, flags->force, err);
+	int rc = check_flags(flags, err);
+
+	if (!rc)
+		rc = check_out(flags->out, flags->force, err);
 
 	if (!rc && !flags->no_sheet)
 		rc = check_out(picture, flags->force, err);

@@ -115,13 +115,23 @@ static int align_all(struct align *s, struct pn_error *err)
 	return pn_tilt_align(&s->alignment, s->shift, &series, &s->aligning, err);
 }
 
-static int sums_to_nothing(const float *image, size_t pixels)
+/*
+ * Whether and why a tilt cannot be in a series, by the rules of pn_tilt_align: told when it comes,
+ * lest one of the first, which wait for an axis, keeps all the others out.
+ */
+static int unusable(const struct align *s, const float *image, unsigned *reason)
 {
-	double sum = 0;
+	double sum = 0, border = 0;
 
-	for (size_t i = 0; i < pixels; i++)
-		sum += (double)image[i];
-	return !(sum > 0);
+	for (size_t y = 0; y < s->ny; y++)
+		for (size_t x = 0; x < s->nx; x++) {
+			double v = (double)image[y * s->nx + x];
+
+			sum += v;
+			border += y == 0 || x == 0 || y + 1 == s->ny || x + 1 == s->nx ? v : 0;
+		}
+	*reason = sum > 0 && isfinite(sum) ? SKIP_FIELD : SKIP_EMPTY;
+	return *reason == SKIP_EMPTY || fabs(border) > s->aligning.border_mass_max * sum;
 }
 
 /* ---- going out ----------------------------------------------------------------------------- */
@@ -218,6 +228,7 @@ static int align_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 	struct align *s = self;
 	struct pn_tilts_head head;
 	struct pn_error why = { 0 };
+	unsigned reason;
 
 	if (s->held && s->held_seq == in->seq)
 		return emit_chosen(s, ctx);
@@ -233,8 +244,8 @@ static int align_take(void *self, struct pn_ctx *ctx, const struct pn_msg *in)
 		pn_skip(ctx, SKIP_SHAPE, 1);
 		return PN_OK;
 	}
-	if (sums_to_nothing(in->payload, pixels_of(s))) {
-		pn_skip(ctx, SKIP_EMPTY, 1);
+	if (unusable(s, in->payload, &reason)) {
+		pn_skip(ctx, reason, 1);
 		return PN_OK;
 	}
 	rc = add_tilt(s, ctx, &head, in);

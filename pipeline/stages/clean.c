@@ -67,18 +67,26 @@ static int clean_open(void *self, struct pn_ctx *ctx)
 	return PN_OK;
 }
 
-/* Noise as the merging found it in the frames, else as the image itself shows it. */
+/*
+ * Noise as the merging found it in the frames, else as the image itself shows it. No readout noise
+ * may mean that the detector has an offset, for which the head of a tilt has no place: the image
+ * shows it, where the line of its variance begins, also if its frames were interpolated.
+ */
 static int remove_noise(struct clean *s, struct pn_error *err)
 {
 	struct pn_noise_model noise = { .gain = s->head.gain, .readout = s->head.readout };
-	int rc = PN_OK;
+	int known = !isnan(noise.gain) && !isnan(noise.readout);
+	struct pn_noise_fit fit;
 
-	if (isnan(noise.gain) || isnan(noise.readout)) {
-		struct pn_noise_fit fit;
+	if (!known || noise.readout == 0) {
+		int rc = pn_noise_from_image(&fit, s->image, s->head.ny, s->head.nx, NULL, err);
 
-		rc = pn_noise_from_image(&fit, s->image, s->head.ny, s->head.nx, NULL, err);
-		if (rc)
+		if (rc && (rc == PN_ENOMEM || !known))
 			return rc;
+		if (known && !rc && fit.model.offset > 2 * fit.offset_se)
+			noise.offset = fit.model.offset;
+	}
+	if (!known) {
 		noise = fit.model;
 		s->head.gain = noise.gain;
 		s->head.readout = noise.readout;

@@ -29,6 +29,7 @@ struct reconstruct {
 	uint64_t held_seq;
 	int held;     /* the message under way is in; the volume is not out */
 	int finished; /* the last volume is made */
+	int ended;    /* and out */
 };
 
 static const struct pn_param params[] = {
@@ -38,14 +39,14 @@ static const struct pn_param params[] = {
 	  .off = offsetof(struct reconstruct, iterations),
 	  .def = 5,
 	  .min = 1,
-	  .max = 1000 },
+	  .max = 100 },
 	{ .name = "iterations_max",
 	  .help = "of the last volume, if the held-out tilts do not stop it before",
 	  .type = PN_PARAM_I64,
 	  .off = offsetof(struct reconstruct, iterations_max),
 	  .def = 200,
 	  .min = 1,
-	  .max = 100000 },
+	  .max = 1000 },
 	{ .name = "held_out",
 	  .help = "of the last volume: every so many tilts one is left out of the trial",
 	  .type = PN_PARAM_I64,
@@ -92,38 +93,44 @@ static int begin(struct reconstruct *s, struct pn_ctx *ctx, size_t ny, size_t nx
 				     &ctx->err);
 }
 
+/* NaN if there is one. */
 static double largest_of(const float *image, size_t pixels)
 {
 	double largest = 0;
 
 	for (size_t i = 0; i < pixels; i++)
-		largest = fmax(largest, fabs((double)image[i]));
+		if (!(fabs((double)image[i]) <= largest))
+			largest = fabs((double)image[i]);
 	return largest;
 }
 
-/* R1 of projections of the volume as it stands; NaN without memory: it is a figure, no product. */
-static double r_factor(const struct reconstruct *s, const struct pn_pose *pose, const float *image,
-		       size_t count)
+/* Mean R1 of projections of the volume as it stands. */
+static int r_factor(const struct reconstruct *s, const struct pn_pose *pose, const float *image,
+		    size_t count, double *mean, struct pn_error *err)
 {
 	enum pn_footprint footprint = s->any_axis ? PN_FOOTPRINT_LINEAR : PN_FOOTPRINT_SINC;
 	size_t pixels = s->ny * s->nx;
-	struct pn_projector *projector = NULL;
-	float *seen = malloc(count * pixels * sizeof *seen);
-	double mean = 0, r1, r2;
+	struct pn_projector *projector;
+	double r1, r2;
+	int rc = pn_projector_plan(&projector, &s->box, pose, count, s->ny, s->nx, footprint, err);
 
-	if (!seen ||
-	    pn_projector_plan(&projector, &s->box, pose, count, s->ny, s->nx, footprint, NULL)) {
-		free(seen);
-		return (double)NAN;
-	}
-	pn_project(projector, pn_incremental_volume(s->series), seen);
-	for (size_t k = 0; k < count; k++) {
+	if (rc)
+		return rc;
+	float *seen = malloc(count * pixels * sizeof *seen);
+
+	*mean = 0;
+	if (seen)
+		pn_project(projector, pn_incremental_volume(s->series), seen);
+	else
+		rc = pn_error_set(err, PN_ENOMEM, "no memory for %zu projections of %zu pixels", count,
+				  pixels);
+	for (size_t k = 0; !rc && k < count; k++) {
 		pn_rfactor(&r1, &r2, seen + k * pixels, image + k * pixels, pixels);
-		mean += r1 / (double)count;
+		*mean += r1 / (double)count;
 	}
 	pn_projector_destroy(projector);
 	free(seen);
-	return mean;
+	return rc;
 }
 
 /* ---- one tilt ------------------------------------------------------------------------------ */
@@ -158,10 +165,12 @@ static int put(struct reconstruct *s, struct pn_ctx *ctx, const struct pn_tilts_
 		if (rc)
 			return rc;
 	}
-	s->head.r1_new = head->revision || !pn_incremental_state(s->series)->tilts
-				 ? (double)NAN
-				 : r_factor(s, &pose, image, 1);
-	rc = pn_incremental_put(s->series, head->tilt, &pose, image, &why);
+	s->head.r1_new = (double)NAN;
+	rc = PN_OK;
+	if (!head->revision && pn_incremental_state(s->series)->tilts)
+		rc = r_factor(s, &pose, image, 1, &s->head.r1_new, &why);
+	if (!rc)
+		rc = pn_incremental_put(s->series, head->tilt, &pose, image, &why);
 	if (rc == PN_EARG)
 		return skip(ctx, SKIP_RANGE);
 	if (rc)
@@ -172,8 +181,13 @@ static int put(struct reconstruct *s, struct pn_ctx *ctx, const struct pn_tilts_
 
 static int withdraw(struct reconstruct *s, struct pn_ctx *ctx, uint64_t tilt)
 {
-	if (!s->series || pn_incremental_withdraw(s->series, tilt, NULL))
+	struct pn_error why = { 0 };
+	int rc = s->series ? pn_incremental_withdraw(s->series, tilt, &why) : PN_ENOENT;
+
+	if (rc == PN_ENOENT)
 		return skip(ctx, SKIP_UNKNOWN);
+	if (rc)
+		return pn_fail(ctx, rc, "%s", why.text);
 	pn_done(ctx, 1);
 	return PN_OK;
 }
@@ -264,23 +278,26 @@ static int reconstruct_drain(void *self, struct pn_ctx *ctx)
 	struct reconstruct *s = self;
 	struct pn_fista_params solving;
 
-	if (!s->series || !pn_incremental_state(s->series)->tilts)
+	if (s->ended || !s->series || !pn_incremental_state(s->series)->tilts)
 		return PN_OK;
 	if (!s->finished) {
 		pn_fista_defaults(&solving);
 		solving.iterations_max = (int)s->iterations_max;
-		int rc = pn_incremental_finish(s->series, &solving, (int)s->held_out, &ctx->err);
-
-		if (rc)
-			return rc;
+		if (pn_incremental_finish(s->series, &solving, (int)s->held_out, &ctx->err))
+			return ctx->err.code;
 		struct pn_projections all = pn_incremental_projections(s->series, NULL);
 
 		describe(s, 1);
 		s->head.r1_new = (double)NAN;
-		s->head.r1 = r_factor(s, all.pose, all.image, all.count);
+		int rc = r_factor(s, all.pose, all.image, all.count, &s->head.r1, &ctx->err);
+		if (rc)
+			return rc;
 		s->finished = 1;
 	}
-	return emit_volume(s, ctx, s->time_ns);
+	int rc = emit_volume(s, ctx, s->time_ns);
+
+	s->ended = rc == PN_OK;
+	return rc;
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
@@ -291,6 +308,8 @@ struct saved {
 	int64_t time_ns;
 	size_t ny, nx;
 	double largest_pixel;
+	/* between the drain and the end of the stream a restart drains once more */
+	uint64_t ended;
 };
 
 static int reconstruct_save(void *self, struct pn_ctx *ctx, struct pn_blob *out)
@@ -301,7 +320,8 @@ static int reconstruct_save(void *self, struct pn_ctx *ctx, struct pn_blob *out)
 			       .time_ns = s->time_ns,
 			       .ny = s->ny,
 			       .nx = s->nx,
-			       .largest_pixel = s->largest_pixel };
+			       .largest_pixel = s->largest_pixel,
+			       .ended = (uint64_t)s->ended };
 
 	(void)ctx;
 	if (s->held)
@@ -325,6 +345,7 @@ static int reconstruct_load(void *self, struct pn_ctx *ctx, const void *data, si
 	s->head = saved.head;
 	s->tilts_seen = saved.tilts_seen;
 	s->time_ns = saved.time_ns;
+	s->ended = saved.ended != 0;
 	if (!saved.ny)
 		return PN_OK; /* saved before the first tilt */
 	int rc = begin(s, ctx, saved.ny, saved.nx, saved.largest_pixel);

@@ -95,6 +95,32 @@ static void restarts_and_full_queues_change_nothing(void **state)
 	rig_close(&cut);
 }
 
+/* A tilt that cannot be aligned is left out also when it comes before there is a series. */
+static void a_bad_start(void **state)
+{
+	(void)state;
+	static struct rig rig;
+	struct pn_tilts_head head = tilt_head(50, -70);
+	static float image[TILT_PIXELS];
+
+	rig_open(&rig, &pn_stage_align, "axis_range_deg=0");
+	tilt_image(image, -70, TILT_N / 2, 0, 0);
+	assert_int_equal(rig_push(&rig, 0, &head, 0, image, sizeof image), PN_OK);
+	assert_int_equal(rig.skipped_by[2], 1); /* the particle leaves the field */
+	tilt_image(image, -70, 0, 0, 0);
+	image[TILT_PIXELS / 2] = INFINITY;
+	assert_int_equal(rig_push(&rig, 0, &head, 0, image, sizeof image), PN_OK);
+	image[TILT_PIXELS / 2] = NAN;
+	assert_int_equal(rig_push(&rig, 0, &head, 0, image, sizeof image), PN_OK);
+	assert_int_equal(rig.skipped, 3);
+	for (int k = 0; k < TILTS; k++)
+		assert_int_equal(push(&rig, k, 0), PN_OK);
+	assert_int_equal(rig_drain(&rig), PN_OK);
+	assert_int_equal(rig.skipped, 3);
+	assert_int_equal(rig.done, TILTS);
+	rig_close(&rig);
+}
+
 static void few_and_odd_tilts(void **state)
 {
 	(void)state;
@@ -123,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_come_to_the_axis),
 		cmocka_unit_test(restarts_and_full_queues_change_nothing),
+		cmocka_unit_test(a_bad_start),
 		cmocka_unit_test(few_and_odd_tilts),
 	};
 

@@ -62,6 +62,27 @@ static void noise_and_background_go(void **state)
 	rig_close(&rig);
 }
 
+/* A detector's offset has no noise: with it as much is taken away as without. */
+static void offset_of_the_detector(void **state)
+{
+	(void)state;
+	static struct rig rig;
+	float image[TILT_PIXELS];
+	struct pn_tilts_head head = tilt_head(1, 3);
+
+	head.gain = 1;
+	head.readout = 0;
+	noisy(image, 1, 5);
+	for (int i = 0; i < TILT_PIXELS; i++)
+		image[i] += 750;
+	rig_open(&rig, &pn_stage_clean, "background=none");
+	assert_int_equal(rig_push(&rig, 0, &head, 0, image, sizeof image), PN_OK);
+	assert_int_equal(rig.out_count, 1);
+	assert_true(rms_to_truth((const float *)rig.out[0].payload, 1, 755) <
+		    0.6 * rms_to_truth(image, 1, 755));
+	rig_close(&rig);
+}
+
 static void switched_off_it_passes_on(void **state)
 {
 	(void)state;
@@ -118,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(noise_and_background_go),
+		cmocka_unit_test(offset_of_the_detector),
 		cmocka_unit_test(switched_off_it_passes_on),
 		cmocka_unit_test(full_queues_and_restarts_change_nothing),
 		cmocka_unit_test(nothing_to_see),

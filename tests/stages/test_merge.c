@@ -127,6 +127,68 @@ static void restarts_and_full_queues_change_nothing(void **state)
 	rig_close(&cut);
 }
 
+/* Several tilts end within one message: without room for one of them all come again. */
+static void batches_come_whole(void **state)
+{
+	(void)state;
+	enum { BATCH = 4 };
+	static struct rig whole, cut;
+	static float images[BATCH][TILT_PIXELS];
+	static struct pn_frames_head head = { .count = BATCH,
+					      .dtype = PN_F32,
+					      .ny = TILT_N,
+					      .nx = TILT_N,
+					      .pixel_pm = 35,
+					      .dose_e_per_A2 = 1,
+					      .offset_count = BATCH,
+					      .offset_ns = { 0, 1, 2, 3 } };
+
+	rig_open(&whole, &pn_stage_merge, "frames=1");
+	rig_open(&cut, &pn_stage_merge, "frames=1");
+	cut.refuse_every = 7;
+	head.energy_keV = (double)NAN;
+	for (int m = 0; m < 5; m++) {
+		head.frame = (uint64_t)(m * BATCH);
+		head.tilt_deg = 3 * m;
+		for (int f = 0; f < BATCH; f++)
+			tilt_image(images[f], head.tilt_deg, f, 0, 10 * m);
+		assert_int_equal(rig_push(&whole, 0, &head, m, images, sizeof images), PN_OK);
+		assert_int_equal(rig_push(&cut, 0, &head, m, images, sizeof images), PN_OK);
+		assert_int_equal(cut.done, (m + 1) * BATCH);
+		rig_reopen(&cut, "frames=1");
+	}
+	rig_drain(&whole);
+	rig_drain(&cut);
+	rig_drain(&cut);
+	assert_int_equal(whole.out_count, 5 * BATCH);
+	assert_true(rig_same(&whole, &cut));
+	rig_close(&whole);
+	rig_close(&cut);
+}
+
+/* Between two offers of the end the last tilt is in no checkpoint that could be gone on from. */
+static void no_checkpoint_within_the_end(void **state)
+{
+	(void)state;
+	static struct rig rig;
+	struct pn_blob blob = { 0 };
+
+	rig_open(&rig, &pn_stage_merge, NULL);
+	assert_int_equal(push(&rig, 0, 10, 0, NULL), PN_OK);
+	rig.refuse_every = 1;
+	assert_int_equal(rig.ops->drain(rig.state, &rig.ctx), PN_EAGAIN);
+	assert_int_equal(rig.ops->save(rig.state, &rig.ctx, &blob), PN_EAGAIN);
+	rig.refuse_every = 0;
+	assert_int_equal(rig_drain(&rig), PN_OK);
+	assert_int_equal(rig.out_count, 1);
+	assert_int_equal(rig.done, 1);
+	rig_reopen(&rig, NULL);
+	assert_int_equal(rig_drain(&rig), PN_OK);
+	assert_int_equal(rig.out_count, 1);
+	pn_blob_finish(&blob);
+	rig_close(&rig);
+}
+
 static void what_cannot_be_used(void **state)
 {
 	(void)state;
@@ -160,6 +222,8 @@ int main(void)
 		cmocka_unit_test(three_frames_a_tilt),
 		cmocka_unit_test(known_number_and_axis),
 		cmocka_unit_test(restarts_and_full_queues_change_nothing),
+		cmocka_unit_test(batches_come_whole),
+		cmocka_unit_test(no_checkpoint_within_the_end),
 		cmocka_unit_test(what_cannot_be_used),
 	};
 

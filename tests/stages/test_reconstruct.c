@@ -140,6 +140,56 @@ static void restarts_and_full_queues_change_nothing(void **state)
 	rig_close(&cut);
 }
 
+/* A restart between the last volume and the end of its stream: it does not come twice. */
+static void ends_once(void **state)
+{
+	(void)state;
+	static struct rig rig;
+
+	rig_open(&rig, &pn_stage_reconstruct, "every=20");
+	for (int k = 0; k < 4; k++)
+		push(&rig, k, 0, 0);
+	assert_int_equal(rig_drain(&rig), PN_OK);
+	assert_int_equal(rig.out_count, 1);
+	assert_int_equal(rig_drain(&rig), PN_OK);
+	rig_reopen(&rig, "every=20");
+	assert_int_equal(rig_drain(&rig), PN_OK);
+	assert_int_equal(rig.out_count, 1);
+	rig_close(&rig);
+}
+
+/* A tilt that is no good decides neither shape nor unit, and nothing at all is a volume, too. */
+static void a_bad_start(void **state)
+{
+	(void)state;
+	static struct rig rig;
+	struct pn_tilts_head head = tilt_head(20, 0);
+	static float image[TILT_PIXELS];
+
+	rig_open(&rig, &pn_stage_reconstruct, "iterations=2");
+	head.ny = TILT_N / 2;
+	image[0] = 1e6f;
+	image[7] = NAN;
+	assert_int_equal(rig_push(&rig, 0, &head, 0, image, sizeof image / 2), PN_OK);
+	assert_int_equal(rig.skipped_by[3], 1);
+	assert_int_equal(push(&rig, 0, 0, 0), PN_OK);
+	assert_int_equal(rig.out_count, 1);
+
+	head = tilt_head(0, -60);
+	head.state = PN_TILT_WITHDRAWN;
+	memset(image, 0, sizeof image);
+	assert_int_equal(rig_push(&rig, 0, &head, 0, image, sizeof image), PN_OK);
+	head = tilt_head(1, 10);
+	assert_int_equal(rig_push(&rig, 0, &head, 0, image, sizeof image), PN_OK);
+	assert_int_equal(rig.out_count, 2);
+	assert_true(isnan(((struct pn_volumes_head *)rig.out[1].head)->misfit));
+	assert_int_equal(rig_drain(&rig), PN_OK);
+	assert_int_equal(rig.out_count, 3);
+	for (int i = 0; i < TILT_N * TILT_PIXELS; i++)
+		assert_true(((const float *)rig.out[2].payload)[i] == 0);
+	rig_close(&rig);
+}
+
 static void what_cannot_be_used(void **state)
 {
 	(void)state;
@@ -173,6 +223,8 @@ int main(void)
 		cmocka_unit_test(grows),
 		cmocka_unit_test(the_way_does_not_matter),
 		cmocka_unit_test(restarts_and_full_queues_change_nothing),
+		cmocka_unit_test(ends_once),
+		cmocka_unit_test(a_bad_start),
 		cmocka_unit_test(what_cannot_be_used),
 	};
 

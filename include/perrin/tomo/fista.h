@@ -40,7 +40,7 @@ struct pn_fista_result {
 	enum pn_fista_stop stop;
 	int iterations;   /* done                                                              */
 	int best;         /* after how many the held-out misfit was least; else = iterations   */
-	double misfit;    /* of the tilts solved for, at the last iteration                    */
+	double misfit;    /* of the tilts solved for, at the last iteration; NaN if they are 0  */
 	double held_out;  /* the least; NaN without held-out tilts                             */
 	double lipschitz; /* largest eigenvalue found, over the number of tilts               */
 };
@@ -97,7 +97,7 @@ int pn_fista_solve(struct pn_fista *fista, const struct pn_fista_params *params,
  * @volume: [out] float32 [nz][ny][nx]; both solutions start cold
  * @result: of the second, but stop, best and held_out of the first
  *
- * Errors, thread and cost as pn_fista_solve, twice.
+ * Errors, thread and cost as pn_fista_solve, twice; PN_EARG also if no tilt is held out.
  */
 int pn_fista_validated(struct pn_fista *fista, const struct pn_fista_params *params,
 		       const struct pn_normal *all, const struct pn_normal *held_out, float *volume,

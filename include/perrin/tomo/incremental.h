@@ -56,7 +56,7 @@ int pn_incremental_update(struct pn_incremental *series, int iterations, struct 
 /**
  * pn_incremental_finish - the volume as if all tilts had been there from the start:
  * pn_fista_validated with every @held_out_every th tilt (in the order of ids) left out of the
- * trial; below 12 tilts nothing is left out and params->iterations_max are done.
+ * trial, one at least; below 12 tilts nothing is left out and params->iterations_max are done.
  *
  * Does not depend on the order in which the tilts came, nor on those that were withdrawn: same
  * tilts, same bytes as from any other history, and as of the offline run.

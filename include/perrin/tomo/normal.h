@@ -31,10 +31,11 @@ struct pn_normal {
 	int single_axis; /* 1: planes of constant y are independent, the kernel is 2D          */
 	double quantum;  /* of the right-hand side                                             */
 	size_t tilts;    /* added less subtracted                                              */
-	double energy;   /* sum of p^2 over all pixels                                         */
-	double *rhs;     /* single_axis: [ny][nz][nx]; else [nz][ny][nx]                       */
-	double *kernel;  /* single_axis: [nz][2 nx - 1], dz >= 0; else [nz][2 ny - 1][2 nx - 1];
-			  * the other half is h(-r) = h(r)                                     */
+	double energy;   /* sum of p^2 over all pixels: of both its parts                      */
+	double energy_part[2]; /* multiples of a coarse and of a fine quantum                  */
+	double *rhs;    /* single_axis: [ny][nz][nx]; else [nz][ny][nx]                       */
+	double *kernel; /* single_axis: [nz][2 nx - 1], dz >= 0; else [nz][2 ny - 1][2 nx - 1];
+			 * the other half is h(-r) = h(r)                                     */
 };
 
 /**
@@ -55,8 +56,9 @@ void pn_normal_destroy(struct pn_normal *normal);
  *
  * @image: [in] float32 [ny][nx], background 0; its own shape may differ from the box's
  *
- * Errors: PN_EARG (a pixel not finite or beyond the range, a pose that tilts about another axis in
- * a single_axis sum), PN_ENOMEM; the sums are as before then.
+ * Errors: PN_EARG (a pixel not finite or beyond the range, a pose that is no rotation, a shift
+ * beyond 10^6 px, a pose that tilts about another axis in a single_axis sum), PN_ENOMEM; the sums
+ * are as before then.
  * Thread: one call at a time per sums; OpenMP inside, the bytes do not depend on its threads.
  * Cost: single axis: 8 multiply-adds per voxel; else 64 and two sincs for each of 4 voxels' worth
  * of kernel.

@@ -610,7 +610,7 @@ static int put_together(struct pn_tilt_alignment *out, struct pn_tilt_shift *til
 		out->fit = (struct pn_axis_fit){ .offset_uncertainty_px = NAN };
 		memset(residual, 0, l->count * sizeof *residual);
 	}
-	if (rc && across == PN_ACROSS_FIXED) {
+	if (rc == PN_ENOMEM || (rc && across == PN_ACROSS_FIXED)) {
 		pn_error_set(err, open.code, "%s", open.text);
 		free(u);
 		return rc;

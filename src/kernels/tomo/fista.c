@@ -12,6 +12,7 @@
 #define POWER_ITERATIONS   4
 #define EIGENVALUE_OF_ONES 1.03
 #define UPHILL_MAX         3 /* iterations the objective may rise in a row before the step is cut */
+#define UNIT_BITS          34 /* quanta of the right-hand side in its largest pixel */
 
 /* One thread's grid of a plane of constant y. */
 struct plane {
@@ -37,6 +38,9 @@ struct pn_fista {
 	float *b, *held_b, *u, *last, *v, *av; /* [voxels]; v and av for boxes only */
 	float *mask;                           /* [voxels] 0 or 1; NULL: all 1 */
 	struct sums *sums;                     /* [chunks] */
+	/* b and u are kept in this power of two, about the largest pixel: squares of whatever unit
+	 * the images have neither overflow nor vanish, and no bit changes */
+	double unit;
 };
 
 /* Of one plane, then of all in the order of the planes. */
@@ -224,20 +228,28 @@ static int load_kernel(struct pn_fista *f, float *kernel, const double *h, const
 
 static void load_rhs(const struct pn_fista *f, float *b, const double *rhs, const double *other)
 {
+	const double scale = 1.0 / f->unit;
+
 #pragma omp parallel for schedule(static)
 	for (size_t i = 0; i < f->voxels; i++)
-		b[i] = (float)(rhs[i] - (other ? other[i] : 0.0));
+		b[i] = (float)((rhs[i] - (other ? other[i] : 0.0)) * scale);
 }
 
-/* Between [nz][ny][nx] and the order of the solver. */
+static void scale_row(float *out, const float *in, double scale, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = (float)((double)in[i] * scale);
+}
+
+/* Between [nz][ny][nx] in the unit of the images, and the order and unit of the solver. */
 static void to_planes(const struct pn_fista *f, float *planes, const float *volume)
 {
 	for (size_t c = 0; c < f->chunks; c++)
 		for (size_t r = 0; r < f->rows; r++) {
 			size_t z = f->single_axis ? r : c, y = f->single_axis ? c : r;
 
-			memcpy(planes + (c * f->rows + r) * f->nx,
-			       volume + (z * f->box.ny + y) * f->nx, f->nx * sizeof *planes);
+			scale_row(planes + (c * f->rows + r) * f->nx,
+				  volume + (z * f->box.ny + y) * f->nx, 1.0 / f->unit, f->nx);
 		}
 }
 
@@ -247,8 +259,8 @@ static void from_planes(const struct pn_fista *f, float *volume, const float *pl
 		for (size_t r = 0; r < f->rows; r++) {
 			size_t z = f->single_axis ? r : c, y = f->single_axis ? c : r;
 
-			memcpy(volume + (z * f->box.ny + y) * f->nx,
-			       planes + (c * f->rows + r) * f->nx, f->nx * sizeof *planes);
+			scale_row(volume + (z * f->box.ny + y) * f->nx,
+				  planes + (c * f->rows + r) * f->nx, f->unit, f->nx);
 		}
 }
 
@@ -601,7 +613,7 @@ static int check(const struct pn_fista *f, const struct pn_fista_params *params,
 				"%zu x %zu",
 				n->box.nz, n->box.ny, n->box.nx, f->box.nz, f->box.ny, f->box.nx);
 	}
-	if (all->tilts <= (held_out ? held_out->tilts : 0) || !(all->energy > 0))
+	if (all->tilts <= (held_out ? held_out->tilts : 0))
 		return pn_error_set(err, PN_EARG,
 				    "%zu tilts, %zu of them held out: nothing to solve", all->tilts,
 				    held_out ? held_out->tilts : 0);
@@ -614,25 +626,35 @@ static int check(const struct pn_fista *f, const struct pn_fista_params *params,
 /* |A v - p| / |p| from the three terms of its square; rounding may leave a little below 0. */
 static double misfit(double vav, double bv, double energy)
 {
-	return energy > 0 ? sqrt(fmax(vav - 2.0 * bv + energy, 0.0) / energy) : NAN;
+	double square = vav - 2.0 * bv + energy;
+
+	return energy > 0 && !isnan(square) ? sqrt(fmax(square, 0.0) / energy) : NAN;
 }
 
 /* What the loop carries from one iteration to the next. */
 struct course {
-	double t, length, objective;
-	int uphill;
+	double t, length, objective, least;
+	int uphill, lost;
+	int from_nothing; /* the volume is worse than none: go on from an empty one */
 };
 
-/* Momentum of the next step: FISTA's, from the start again after a step uphill. */
+/*
+ * Momentum of the next step: FISTA's, from the start again after a step uphill. The step is cut
+ * when the objective rises, or when it stays both above where it was and above 0, that of an empty
+ * volume: what diverges goes up and down on its way. NaN is such a place, too.
+ */
 static double next_momentum(struct course *c, const struct sums *s)
 {
 	double objective = 0.5 * s->vav - s->bv, t;
 
 	c->uphill = objective > c->objective ? c->uphill + 1 : 0;
 	c->objective = objective;
-	if (c->uphill >= UPHILL_MAX) {
+	c->lost = objective <= fmax(c->least, 0.0) ? 0 : c->lost + 1;
+	c->least = fmin(c->least, objective);
+	c->from_nothing = c->lost >= UPHILL_MAX;
+	if (c->uphill >= UPHILL_MAX || c->from_nothing) {
 		c->length *= 0.5;
-		c->uphill = 0;
+		c->uphill = c->lost = 0;
 		c->t = 1.0;
 		return 0.0;
 	}
@@ -667,11 +689,12 @@ int pn_fista_solve(struct pn_fista *f, const struct pn_fista_params *params,
 		   const struct pn_normal *all, const struct pn_normal *held_out, float *volume,
 		   struct pn_fista_result *result, struct pn_error *err)
 {
-	struct course course = { .t = 1.0, .objective = INFINITY };
+	struct course course = { .t = 1.0, .objective = INFINITY, .least = INFINITY };
 	struct pn_fista_result r = { .held_out = NAN, .stop = PN_FISTA_ITERATIONS };
 	double energy = all->energy - (held_out ? held_out->energy : 0.0), momentum = 0.0;
 	int rc = check(f, params, all, held_out, err);
 
+	f->unit = ldexp(all->quantum, UNIT_BITS);
 	if (!rc)
 		rc = load(f, params, all, held_out, volume, &r.lipschitz, err);
 	if (rc)
@@ -685,9 +708,10 @@ int pn_fista_solve(struct pn_fista *f, const struct pn_fista_params *params,
 		struct sums sums = iterate(f, &step);
 		double now = NAN;
 
-		r.misfit = misfit(sums.vav, sums.bv, energy);
+		r.misfit = misfit(sums.vav, sums.bv, energy / (f->unit * f->unit));
 		if (held_out) {
-			now = misfit(sums.held_vav, sums.held_bv, held_out->energy);
+			now = misfit(sums.held_vav, sums.held_bv,
+				     held_out->energy / (f->unit * f->unit));
 			/* v of this iteration is what the last one made */
 			if (!(now >= r.held_out)) {
 				r.held_out = now;
@@ -696,6 +720,10 @@ int pn_fista_solve(struct pn_fista *f, const struct pn_fista_params *params,
 		}
 		r.iterations++;
 		momentum = next_momentum(&course, &sums);
+		if (course.from_nothing) {
+			memset(f->u, 0, f->voxels * sizeof *f->u);
+			memset(f->last, 0, f->voxels * sizeof *f->last);
+		}
 		if (finished(params, &sums, &r, now))
 			break;
 	}
@@ -713,6 +741,8 @@ int pn_fista_validated(struct pn_fista *f, const struct pn_fista_params *params,
 	struct pn_fista_params second = *params;
 	struct pn_fista_result trial;
 
+	if (!held_out || !held_out->tilts)
+		return pn_error_set(err, PN_EARG, "none of %zu tilts is held out", all->tilts);
 	memset(volume, 0, f->voxels * sizeof *volume);
 	int rc = pn_fista_solve(f, params, all, held_out, volume, &trial, err);
 

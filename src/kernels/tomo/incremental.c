@@ -204,17 +204,22 @@ int pn_incremental_update(struct pn_incremental *s, int iterations, struct pn_er
 	return rc;
 }
 
-/* The sums of the tilts that the trial does without: spread evenly, neither the first nor last. */
-static int hold_out(struct pn_incremental *s, int every, struct pn_error *err)
+/*
+ * The sums of the tilts that the trial does without: spread evenly, neither the first nor last; one
+ * at least, without which nothing would stop the trial.
+ */
+static int hold_out(struct pn_incremental *s, size_t every, struct pn_error *err)
 {
 	int rc = PN_OK;
 
+	if (every / 2 + 1 >= s->state.tilts)
+		every = s->state.tilts;
 	if (!s->held_out)
 		rc = pn_normal_create(&s->held_out, &s->all->box, s->all->single_axis,
 				      s->largest_pixel, err);
 	else
 		pn_normal_reset(s->held_out);
-	for (size_t i = (size_t)every / 2; !rc && i + 1 < s->state.tilts; i += (size_t)every)
+	for (size_t i = every / 2; !rc && i + 1 < s->state.tilts; i += every)
 		rc = pn_normal_add(s->held_out, &s->pose[i], s->image + i * pixels(s), s->ny, s->nx,
 				   err);
 	return rc;
@@ -232,7 +237,7 @@ int pn_incremental_finish(struct pn_incremental *s, const struct pn_fista_params
 		memset(s->volume, 0, pn_box_voxels(&s->all->box) * sizeof *s->volume);
 		rc = pn_fista_solve(s->fista, params, s->all, NULL, s->volume, &s->state.last, err);
 	} else {
-		rc = hold_out(s, held_out_every, err);
+		rc = hold_out(s, (size_t)held_out_every, err);
 		if (!rc)
 			rc = pn_fista_validated(s->fista, params, s->all, s->held_out, s->volume,
 						&s->state.last, err);
@@ -293,11 +298,11 @@ int pn_incremental_load(struct pn_incremental *s, const void *bytes, size_t coun
 		return pn_error_set(err, PN_EFORMAT,
 				    "a checkpoint of %zu bytes is not of this tilt series", count);
 	memcpy(&head, part[0], sizeof head);
-	size_t n = head.state.tilts;
+	size_t n = size[1] / sizeof *s->id; /* of bytes that are there: products cannot wrap */
 
-	if (memcmp(&head.box, &s->all->box, sizeof head.box) || head.ny != s->ny ||
-	    head.nx != s->nx || size[1] != n * sizeof *s->id || size[2] != n * sizeof *s->pose ||
-	    size[3] != n * pixels(s) * sizeof *s->image)
+	if (head.state.tilts != n || memcmp(&head.box, &s->all->box, sizeof head.box) ||
+	    head.ny != s->ny || head.nx != s->nx || size[1] != n * sizeof *s->id ||
+	    size[2] != n * sizeof *s->pose || size[3] != n * pixels(s) * sizeof *s->image)
 		return pn_error_set(err, PN_EFORMAT, "a checkpoint of another tilt series");
 	pn_normal_reset(s->all);
 	s->state = (struct pn_incremental_state){ .misfit = NAN };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "perrin/tomo/normal.h"
 
+#include "pose_parts.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +23,15 @@
 #define BOX_MAX        1024
 #define KERNEL_QUANTUM 0x1p-40
 #define RHS_BITS       34
-#define ENERGY_QUANTA  0x1p48 /* of the squared quantum, so that sums of 10^9 pixels stay exact */
 #define PIXELS_BEYOND  1000.0 /* times the largest pixel that was announced */
+#define SHIFT_MAX_PX   1e6
+/*
+ * Quanta of the energy, times the squared quantum of the right-hand side: 2^20 and 2^-20 of the
+ * square of the largest pixel. What is left below the coarse one is at most half of it, so both
+ * sums stay exact over 8192 tilts of 10^9 pixels beyond the announced ones.
+ */
+#define ENERGY_COARSE 0x1p88
+#define ENERGY_FINE   0x1p48
 
 struct interpolator {
 	float weight[TABLE + 1][TAPS];
@@ -142,7 +151,7 @@ void pn_normal_reset(struct pn_normal *normal)
 	memset(normal->kernel, 0,
 	       kernel_count(&normal->box, normal->single_axis) * sizeof *normal->kernel);
 	normal->tilts = 0;
-	normal->energy = 0.0;
+	normal->energy = normal->energy_part[0] = normal->energy_part[1] = 0.0;
 }
 
 /* ---- the kernel ---------------------------------------------------------------------------- */
@@ -396,6 +405,11 @@ static int check_tilt(const struct pn_normal *n, const struct pn_pose *pose, con
 {
 	double limit = n->quantum * ldexp(1.0, RHS_BITS) * PIXELS_BEYOND, sum = 0.0;
 
+	if (pn_pose_check(pose, n->tilts, err))
+		return PN_EARG;
+	if (fabs(pose->shift_px[0]) > SHIFT_MAX_PX || fabs(pose->shift_px[1]) > SHIFT_MAX_PX)
+		return pn_error_set(err, PN_EARG, "a shift of %g %g px: %g at most",
+				    pose->shift_px[0], pose->shift_px[1], SHIFT_MAX_PX);
 	if (n->single_axis && !pn_poses_single_axis(pose, 1))
 		return pn_error_set(err, PN_EARG,
 				    "a pose that moves the tilt axis (to %.6f, %.6f, %.6f) in sums "
@@ -412,6 +426,16 @@ static int check_tilt(const struct pn_normal *n, const struct pn_pose *pose, con
 	}
 	*energy = sum;
 	return PN_OK;
+}
+
+static void add_energy(struct pn_normal *n, double energy, double sign)
+{
+	double unit = n->quantum * n->quantum;
+	double coarse = round_to(energy, 1.5 * 0x1p52 * unit * ENERGY_COARSE);
+
+	n->energy_part[0] += sign * coarse;
+	n->energy_part[1] += sign * round_to(energy - coarse, 1.5 * 0x1p52 * unit * ENERGY_FINE);
+	n->energy = n->energy_part[0] + n->energy_part[1];
 }
 
 static int add(struct pn_normal *n, const struct pn_pose *pose, const float *image, size_t ny,
@@ -444,8 +468,7 @@ static int add(struct pn_normal *n, const struct pn_pose *pose, const float *ima
 	if (rc)
 		return rc;
 	n->tilts += sign > 0 ? 1 : (size_t)-1;
-	n->energy +=
-		sign * round_to(energy, 1.5 * 0x1p52 * n->quantum * n->quantum * ENERGY_QUANTA);
+	add_energy(n, energy, sign);
 	return PN_OK;
 }
 

@@ -163,17 +163,28 @@ static void test_guard(void **state)
 	struct problem p;
 	struct pn_fista_params params;
 	struct pn_fista_result good, r;
-	float u[VOXELS] = { 0 }, v[VOXELS] = { 0 };
+	const double steps[] = { 2, 2.8, 3.7, 5.2, 7.4, 11, 20, 29, 40, 1e4 };
+	float u[VOXELS] = { 0 };
 
 	(void)state;
-	problem_init(&p, 1, 0.0);
-	pn_fista_defaults(&params);
-	params.iterations_max = 400;
-	assert_int_equal(pn_fista_solve(p.fista, &params, p.all, NULL, u, &good, NULL), PN_OK);
-	params.step = 40.0;
-	assert_int_equal(pn_fista_solve(p.fista, &params, p.all, NULL, v, &r, NULL), PN_OK);
-	assert_true(r.misfit < 2 * good.misfit + 1e-3);
-	problem_finish(&p);
+	for (int single = 0; single < 2; single++) {
+		problem_init(&p, single, 0.0);
+		pn_fista_defaults(&params);
+		params.iterations_max = 400;
+		memset(u, 0, sizeof u);
+		assert_int_equal(pn_fista_solve(p.fista, &params, p.all, NULL, u, &good, NULL),
+				 PN_OK);
+		for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+			params.step = steps[k];
+			memset(u, 0, sizeof u);
+			assert_int_equal(pn_fista_solve(p.fista, &params, p.all, NULL, u, &r, NULL),
+					 PN_OK);
+			/* not 0 either, which is no misfit of noise and finite images */
+			assert_true(r.misfit > 0.5 * good.misfit);
+			assert_true(r.misfit < 2 * good.misfit + 1e-3);
+		}
+		problem_finish(&p);
+	}
 }
 
 /* Nothing outside the support; a warm start goes on where it is; threads do not matter. */
@@ -277,6 +288,78 @@ static void test_stops(void **state)
 	problem_finish(&p);
 }
 
+/* The unit of the pixels is the caller's: nothing overflows, nothing vanishes. */
+static void test_units(void **state)
+{
+	(void)state;
+	for (int single = 0; single < 2; single++) {
+		static float first[VOXELS];
+		static const double unit[] = { 0x1p0, 0x1p-90, 0x1p90 };
+		struct pn_fista_result r, want = { 0 };
+
+		for (int k = 0; k < 3; k++) {
+			struct problem p;
+			struct pn_fista_params params;
+			struct pn_normal *sums;
+			float u[VOXELS] = { 0 };
+
+			problem_init(&p, single, 0.0);
+			pn_fista_defaults(&params);
+			params.iterations_max = 9;
+			assert_int_equal(pn_normal_create(&sums, &box, single, 4 * unit[k], NULL),
+					 PN_OK);
+			for (int t = 0; t < TILTS; t++) {
+				for (int i = 0; i < N * N; i++)
+					p.image[t][i] *= (float)unit[k];
+				assert_int_equal(
+					pn_normal_add(sums, &p.pose[t], p.image[t], N, N, NULL),
+					PN_OK);
+			}
+			assert_int_equal(pn_fista_solve(p.fista, &params, sums, NULL, u, &r, NULL),
+					 PN_OK);
+			if (k == 0) {
+				memcpy(first, u, sizeof u);
+				want = r;
+			}
+			assert_true(r.misfit == want.misfit);
+			for (int i = 0; i < VOXELS; i++)
+				assert_true((double)u[i] == (double)first[i] * unit[k]);
+			pn_normal_destroy(sums);
+			problem_finish(&p);
+		}
+	}
+}
+
+/* Of tilts without anything in them the volume is empty, and no misfit is known. */
+static void test_nothing(void **state)
+{
+	struct pn_fista_params params;
+	struct pn_fista_result r;
+	struct pn_error err = { 0 };
+	struct pn_pose pose;
+
+	(void)state;
+	pn_fista_defaults(&params);
+	params.iterations_max = 4;
+	for (int single = 0; single < 2; single++) {
+		struct pn_fista *f;
+		struct pn_normal *sums;
+		float u[VOXELS] = { 0 };
+		static const float image[N * N];
+
+		pn_pose_tilt(&pose, 30);
+		assert_int_equal(pn_fista_create(&f, &box, single, NULL), PN_OK);
+		assert_int_equal(pn_normal_create(&sums, &box, single, 1.0, NULL), PN_OK);
+		assert_int_equal(pn_normal_add(sums, &pose, image, N, N, NULL), PN_OK);
+		assert_int_equal(pn_fista_solve(f, &params, sums, NULL, u, &r, &err), PN_OK);
+		assert_true(isnan(r.misfit));
+		for (int i = 0; i < VOXELS; i++)
+			assert_true(u[i] == 0.0f);
+		pn_fista_destroy(f);
+		pn_normal_destroy(sums);
+	}
+}
+
 static void test_refused(void **state)
 {
 	struct problem p;
@@ -298,6 +381,8 @@ static void test_refused(void **state)
 	assert_int_equal(pn_fista_solve(p.fista, &params, empty, NULL, u, &r, &err), PN_EARG);
 	assert_int_equal(pn_fista_solve(p.fista, &params, p.all, p.all, u, &r, &err), PN_EARG);
 	assert_non_null(strstr(err.text, "6 tilts, 6 of them held out"));
+	assert_int_equal(pn_fista_validated(p.fista, &params, p.all, empty, u, &r, &err), PN_EARG);
+	assert_non_null(strstr(err.text, "none of 6 tilts"));
 	params.support = support;
 	assert_int_equal(pn_fista_solve(p.fista, &params, p.all, NULL, u, &r, &err), PN_EARG);
 	assert_non_null(strstr(err.text, "support is empty"));
@@ -318,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_optimal), cmocka_unit_test(test_misfits),
 		cmocka_unit_test(test_guard),   cmocka_unit_test(test_support_and_start),
 		cmocka_unit_test(test_stops),   cmocka_unit_test(test_validated),
+		cmocka_unit_test(test_units),   cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_refused),
 	};
 

@@ -137,6 +137,43 @@ static void test_resumed(void **state)
 	pn_incremental_destroy(b);
 }
 
+/* A number of tilts whose bytes come round to what is there is not believed. */
+static void test_resumed_from_nonsense(void **state)
+{
+	struct pn_incremental *p = started();
+	struct pn_blob blob = { 0 };
+	struct pn_error err = { 0 };
+	const uint64_t tilts = 1ull << 61;
+
+	(void)state;
+	assert_int_equal(pn_incremental_save(p, &blob), PN_OK);
+	/* behind the length of the part: the box, the shape of the images, the number of tilts */
+	memcpy(blob.data + 8 * (1 + 3 + 2), &tilts, sizeof tilts);
+	assert_int_equal(pn_incremental_load(p, blob.data, blob.bytes, &err), PN_EFORMAT);
+	pn_blob_finish(&blob);
+	pn_incremental_destroy(p);
+}
+
+/* Of a short series one tilt is held out, however seldom it was asked for. */
+static void test_seldom_held_out(void **state)
+{
+	static struct series s;
+	struct pn_incremental *p = started();
+	struct pn_fista_params params;
+	struct pn_error err = { 0 };
+
+	(void)state;
+	series_init(&s);
+	pn_fista_defaults(&params);
+	for (int k = 0; k < TILTS; k++)
+		assert_int_equal(pn_incremental_put(p, (uint64_t)k, &s.pose[k], s.image[k], NULL),
+				 PN_OK);
+	assert_int_equal(pn_incremental_finish(p, &params, 1000, &err), PN_OK);
+	assert_true(pn_incremental_state(p)->last.held_out > 0);
+	assert_true(pn_incremental_state(p)->last.iterations < params.iterations_max);
+	pn_incremental_destroy(p);
+}
+
 static void test_refused(void **state)
 {
 	static struct series s;
@@ -166,6 +203,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_histories),
 		cmocka_unit_test(test_resumed),
+		cmocka_unit_test(test_resumed_from_nonsense),
+		cmocka_unit_test(test_seldom_held_out),
 		cmocka_unit_test(test_refused),
 	};
 

@@ -192,6 +192,60 @@ static void test_kinds_agree(void **state)
 	pn_normal_destroy(b);
 }
 
+/* Pixels a thousand times as large as announced leave no trace either. */
+static void test_large_pixels(void **state)
+{
+	(void)state;
+	enum { SIDE = 80 };
+	static float large[SIDE * SIDE], small[SIDE * SIDE];
+	const struct pn_box cube = { 3, 3, 3 };
+	struct pn_normal *n, *same;
+	struct pn_pose pose;
+
+	pn_pose_tilt(&pose, 20.0);
+	noise(small, SIDE * SIDE, 1);
+	for (int i = 0; i < SIDE * SIDE; i++) {
+		small[i] *= 0.01f;
+		large[i] = 1999.0f - (float)i * 0.01f;
+	}
+	assert_int_equal(pn_normal_create(&n, &cube, 1, 1.0, NULL), PN_OK);
+	assert_int_equal(pn_normal_create(&same, &cube, 1, 1.0, NULL), PN_OK);
+	for (int k = 0; k < 9; k++)
+		assert_int_equal(pn_normal_add(n, &pose, large, SIDE, SIDE, NULL), PN_OK);
+	assert_int_equal(pn_normal_add(n, &pose, small, SIDE, SIDE, NULL), PN_OK);
+	for (int k = 0; k < 9; k++)
+		assert_int_equal(pn_normal_subtract(n, &pose, large, SIDE, SIDE, NULL), PN_OK);
+	assert_int_equal(pn_normal_add(same, &pose, small, SIDE, SIDE, NULL), PN_OK);
+	assert_true(same->energy > 0);
+	assert_true(n->energy == same->energy);
+	assert_memory_equal(n->rhs, same->rhs, 27 * sizeof *n->rhs);
+	pn_normal_destroy(n);
+	pn_normal_destroy(same);
+}
+
+/* One voxel, one pixel, far away: what the sums say there too. */
+static void test_extremes(void **state)
+{
+	(void)state;
+	const struct pn_box one = { 1, 1, 1 };
+	const double shift_px[] = { 0, 0.25, -0.999999999999, 1e-18, -1e-18, 3e4, -3e4 };
+
+	for (int single = 0; single < 2; single++)
+		for (size_t i = 0; i < sizeof shift_px / sizeof *shift_px; i++) {
+			struct pn_normal *n;
+			struct pn_pose pose;
+			const float pixel = 1.0f;
+
+			pn_pose_tilt(&pose, 30.0);
+			pose.shift_px[0] = shift_px[i];
+			assert_int_equal(pn_normal_create(&n, &one, single, 1.0, NULL), PN_OK);
+			assert_int_equal(pn_normal_add(n, &pose, &pixel, 1, 1, NULL), PN_OK);
+			assert_true(fabs(n->rhs[0] - kit_sinc(shift_px[i])) < 1e-4);
+			assert_true(n->kernel[0] == 1.0);
+			pn_normal_destroy(n);
+		}
+}
+
 static void test_refused(void **state)
 {
 	struct pn_normal *n;
@@ -222,6 +276,24 @@ static void test_refused(void **state)
 	image[2 * IX + 5] = 1e5f;
 	assert_int_equal(pn_normal_add(n, &pose, image, IY, IX, &err), PN_EARG);
 	assert_same(n, same);
+	image[2 * IX + 5] = 0.0f;
+	for (int k = 0; k < 4; k++) {
+		const double far[] = { NAN, -INFINITY, 1e300, 2e6 };
+
+		pn_pose_tilt(&pose, 20.0);
+		pose.shift_px[k % 2] = far[k];
+		assert_int_equal(pn_normal_add(n, &pose, image, IY, IX, &err), PN_EARG);
+		assert_non_null(strstr(err.text, "shift"));
+	}
+	pn_pose_tilt(&pose, 20.0);
+	pose.rotation[0][0] = NAN;
+	assert_int_equal(pn_normal_add(n, &pose, image, IY, IX, &err), PN_EARG);
+	pn_pose_tilt(&pose, 20.0);
+	pose.rotation[0][0] = 3.0;
+	assert_int_equal(pn_normal_add(n, &pose, image, IY, IX, &err), PN_EARG);
+	assert_non_null(strstr(err.text, "not a rotation"));
+	assert_same(n, same);
+	pn_pose_tilt(&pose, 20.0);
 	pn_normal_reset(n);
 	image[2 * IX + 5] = 0.0f;
 	assert_int_equal(pn_normal_subtract(n, &pose, image, IY, IX, &err), PN_EARG);
@@ -232,8 +304,9 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_definition), cmocka_unit_test(test_exact),
-		cmocka_unit_test(test_threads),    cmocka_unit_test(test_kinds_agree),
+		cmocka_unit_test(test_definition),   cmocka_unit_test(test_exact),
+		cmocka_unit_test(test_threads),      cmocka_unit_test(test_kinds_agree),
+		cmocka_unit_test(test_large_pixels), cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_refused),
 	};
 
