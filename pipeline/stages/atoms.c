@@ -142,7 +142,7 @@ static int find(struct atoms *s, const struct pn_volumes_head *volume, const flo
 static struct pn_atoms view(const double (*numbers)[PN_ATOM_NUMBERS], uint64_t count)
 {
 	double(*position_A)[3] = malloc((count + 1) * (sizeof *position_A + 1));
-	uint8_t *element = (uint8_t *)(position_A + count);
+	uint8_t *element = position_A ? (uint8_t *)(position_A + count) : NULL;
 
 	for (uint64_t i = 0; position_A && i < count; i++) {
 		memcpy(position_A[i], numbers[i], sizeof position_A[i]);

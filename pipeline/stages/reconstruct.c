@@ -46,7 +46,7 @@ static const struct pn_param params[] = {
 	  .off = offsetof(struct reconstruct, iterations_max),
 	  .def = 200,
 	  .min = 1,
-	  .max = 1000 },
+	  .max = 500 },
 	{ .name = "held_out",
 	  .help = "of the last volume: every so many tilts one is left out of the trial",
 	  .type = PN_PARAM_I64,
@@ -122,8 +122,8 @@ static int r_factor(const struct reconstruct *s, const struct pn_pose *pose, con
 	if (seen)
 		pn_project(projector, pn_incremental_volume(s->series), seen);
 	else
-		rc = pn_error_set(err, PN_ENOMEM, "no memory for %zu projections of %zu pixels", count,
-				  pixels);
+		rc = pn_error_set(err, PN_ENOMEM, "no memory for %zu projections of %zu pixels",
+				  count, pixels);
 	for (size_t k = 0; !rc && k < count; k++) {
 		pn_rfactor(&r1, &r2, seen + k * pixels, image + k * pixels, pixels);
 		*mean += r1 / (double)count;

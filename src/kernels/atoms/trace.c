@@ -149,7 +149,7 @@ static int judge_peaks(struct trace_peaks *peaks, struct trace_job *job,
 		       const struct trace_spline *spline, int pass, struct pn_error *err)
 {
 	float *cubes = malloc((peaks->count + 1) * TRACE_CUBE * sizeof *cubes);
-	struct trace_spline raw = *spline;
+	struct trace_spline raw = { 0 };
 	long count = (long)peaks->count;
 	double step_px = TRACE_CUBE_STEP_A / job->pixel_A;
 	int own = pass == 1 && job->volume != job->raw;
@@ -176,8 +176,7 @@ static int judge_peaks(struct trace_peaks *peaks, struct trace_job *job,
 			peaks->peak[i].shape =
 				trace_likeness_of(&job->likeness, cubes + i * TRACE_CUBE);
 	}
-	if (own)
-		trace_spline_free(&raw);
+	trace_spline_free(&raw);
 	free(cubes);
 	return rc;
 }

@@ -50,13 +50,13 @@ static double root_of(const struct pn_vst *vst, double p)
 /* Sum over the Poisson law of mean y, and its derivative by y. */
 static double summed_mean(const struct pn_vst *vst, double y, double *slope)
 {
-	double sum = 0, rise = 0;
+	/* y is at most SUMMED_MAX: exp(-y) is far from the smallest double */
+	double sum = 0, rise = 0, weight = exp(-y);
 
 	for (int p = 0; p + 1 < COUNTS; p++) {
-		double weight = y > 0 ? exp(p * log(y) - y - lgamma(p + 1.0)) : p == 0;
-
 		sum += weight * vst->root[p];
 		rise += weight * (vst->root[p + 1] - vst->root[p]);
+		weight *= y / (p + 1);
 	}
 	*slope = rise;
 	return sum;
