@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* perrin reconstruct - a volume from a tilt series. */
 #include "command.h"
+#include "common/out.h"
 #include "common/progress.h"
 #include "common/text.h"
 #include "common/tilts.h"
@@ -235,9 +236,9 @@ static int solve_extended(struct job *job, struct pn_error *err)
 	for (size_t k = every / 2; held_out && k < p->count; k += every)
 		held_out[k] = 1;
 	if (!rc)
-		rc = validated ? pn_extended_validated(extended, held_out, job->volume, &result,
-						       err)
-			       : pn_extended_solve(extended, NULL, job->volume, &result, err);
+		rc = validated
+			     ? pn_extended_validated(extended, held_out, job->volume, &result, err)
+			     : pn_extended_solve(extended, NULL, job->volume, &result, err);
 	if (!rc) {
 		pn_extended_rfactors(extended, job->r1, job->r2);
 		job->solved = pn_extended_box(extended);
@@ -381,14 +382,6 @@ static int check_flags(const struct reconstruct_flags *flags, struct pn_error *e
 	if (flags->extended && flags->method != METHOD_BEST)
 		return pn_error_set(err, PN_EARG, "--extended is for the method best, not for %s",
 				    method_choices[flags->method]);
-	return PN_OK;
-}
-
-static int check_out(const char *path, int force, struct pn_error *err)
-{
-	if (!force && access(path, F_OK) == 0)
-		return pn_error_set(err, PN_EEXIST, "%s is there already; --force replaces it",
-				    path);
 	return PN_OK;
 }
 
@@ -584,10 +577,13 @@ static int run(void *options, char **extra, int extra_count, struct pn_error *er
 	int rc = check_flags(flags, err);
 
 	if (!rc)
-		rc = check_out(flags->out, flags->force, err);
+		rc = pn_out_check_stack(flags->out, flags->force, err);
 
 	if (!rc && !flags->no_sheet)
-		rc = check_out(picture, flags->force, err);
+		rc = strcmp(picture, flags->out)
+			     ? pn_out_check(picture, flags->force, err)
+			     : pn_error_set(err, PN_EARG, "%s: the volume and its picture",
+					    picture);
 	if (!rc)
 		rc = pn_tilts_load(&job->tilts, &flags->tilts, err);
 	if (!rc)

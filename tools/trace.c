@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* perrin trace - the atoms of a volume: positions, species, confidence. */
 #include "command.h"
+#include "common/out.h"
 #include "common/text.h"
 #include "common/tilts.h"
 #include "perrin/atoms/identify.h"
@@ -20,7 +21,7 @@ struct trace_flags {
 	char volume[PN_PARAM_TEXT_MAX], elements[PN_PARAM_TEXT_MAX], out[PN_PARAM_TEXT_MAX];
 	char support[PN_PARAM_TEXT_MAX];
 	double pixel_A, distance_min_A, smooth_A, confidence_min, local_A;
-	int fit, json;
+	int fit, force, json;
 };
 
 #define OFF(field) offsetof(struct trace_flags, field)
@@ -37,7 +38,7 @@ static const struct pn_param params[] = {
 	{ .name = "min_distance_A", .unit = "A", .help = "of two nearer peaks the lower is none",
 	  .type = PN_PARAM_F64, .off = OFF(distance_min_A), .def = 2.2, .min = 0.1, .max = 100 },
 	{ .name = "smooth_A", .unit = "A", .help = "Gaussian that the volume goes under first",
-	  .type = PN_PARAM_F64, .off = OFF(smooth_A), .max = 10 },
+	  .type = PN_PARAM_F64, .off = OFF(smooth_A), .def = 0.35, .max = 10 },
 	{ .name = "fit", .help = "how a peak is placed: polynomial in 7^3 (R28) or 3D Gaussian",
 	  .type = PN_PARAM_ENUM, .off = OFF(fit), .choices = fit_choices },
 	{ .name = "confidence_min", .help = "less likely peaks are no atoms", .type = PN_PARAM_F64,
@@ -46,6 +47,8 @@ static const struct pn_param params[] = {
 	  .type = PN_PARAM_F64, .off = OFF(local_A), .def = 6.75, .max = 1000 },
 	{ .name = "support", .unit = "FILE", .help = "volume of 0 where no atom can be",
 	  .type = PN_PARAM_TEXT, .off = OFF(support) },
+	{ .name = "force", .help = "replace a file that is there", .type = PN_PARAM_BOOL,
+	  .off = OFF(force) },
 	{ .name = "json", .help = "print the report as JSON", .type = PN_PARAM_BOOL, .off = OFF(json) },
 	{ 0 },
 };
@@ -197,18 +200,23 @@ static void print_text(const struct job *job)
 	printf("; %zu of them by the second pass\n", t->second);
 	printf("of %zu maxima: %zu outside the support, %zu not fitted, %zu too near to a brighter "
 	       "one, "
-	       "%zu too weak (below %.4g)\n",
-	       t->maxima, t->outside, t->not_fitted, t->too_near, t->too_weak, t->strength_min);
+	       "%zu too weak",
+	       t->maxima, t->outside, t->not_fitted, t->too_near, t->too_weak);
+	if (isfinite(t->strength_min))
+		printf(" (below %.4g)", t->strength_min);
+	printf("\n");
 	printf("%s, %s\n", job->flags->out, pn_text_duration(took, (int64_t)(job->seconds * 1e9)));
 }
 
 static int run(void *options, char **extra, int extra_count, struct pn_error *err)
 {
 	struct job job = { .flags = options };
-	int rc = pn_elements_parse(job.element, &job.elements, job.flags->elements, err);
+	int rc = pn_out_check(job.flags->out, job.flags->force, err);
 
 	(void)extra;
 	(void)extra_count;
+	if (!rc)
+		rc = pn_elements_parse(job.element, &job.elements, job.flags->elements, err);
 	if (!rc)
 		rc = read_volume(&job, err);
 	int64_t start_ns = pn_now_ns();
