@@ -11,7 +11,7 @@
  * quaternion is (w, x, y, z) of unit norm; z of the lab is along the beam, and the centre is
  * relative to the centre of the field. Plain data; caller owns.
  */
-struct pn_pose {
+struct pn_placement {
 	double quaternion[4];
 	double center_A[3];
 };
@@ -27,14 +27,14 @@ struct pn_brownian_params {
 
 extern const struct pn_param pn_brownian_param_table[]; /* rows of struct pn_brownian_params */
 
-/** pn_pose_identity - crystal axes along the lab axes, at the centre of the field. */
-void pn_pose_identity(struct pn_pose *pose);
+/** pn_placement_identity - crystal axes along the lab axes, at the centre of the field. */
+void pn_placement_identity(struct pn_placement *pose);
 
-/** pn_pose_random - orientation uniform on SO(3), at the centre of the field. */
-void pn_pose_random(struct pn_pose *pose, struct pn_rng *rng);
+/** pn_placement_random - orientation uniform on SO(3), at the centre of the field. */
+void pn_placement_random(struct pn_placement *pose, struct pn_rng *rng);
 
-/** pn_pose_rotation - the rotation matrix, row by row: lab[i] = sum_j r[i][j] specimen[j]. */
-void pn_pose_rotation(const struct pn_pose *pose, double r[3][3]);
+/** pn_placement_rotation - the rotation matrix, row by row: lab[i] = sum_j r[i][j] specimen[j]. */
+void pn_placement_rotation(const struct pn_placement *pose, double r[3][3]);
 
 /**
  * pn_brownian_step - move @pose on by @dt_s >= 0 seconds.
@@ -52,7 +52,7 @@ void pn_pose_rotation(const struct pn_pose *pose, double r[3][3]);
  * Source: Einstein (1905); Uhlenbeck and Ornstein, Phys. Rev. 36, 823 (1930); Favro, Phys. Rev.
  * 119, 53 (1960) for the rotation.
  */
-void pn_brownian_step(struct pn_pose *pose, const struct pn_brownian_params *params, double dt_s,
-		      struct pn_rng *rng);
+void pn_brownian_step(struct pn_placement *pose, const struct pn_brownian_params *params,
+		      double dt_s, struct pn_rng *rng);
 
 #endif

@@ -67,9 +67,9 @@ struct pn_scene_truth {
 	uint32_t particle;
 	uint32_t specimen_version; /* atoms lost to etching so far: names the specimen            */
 	uint32_t atoms;
-	struct pn_pose pose; /* lab = R specimen + center, relative to pixel (nx/2, ny/2)    */
-	double x_px, y_px;   /* mean of its atoms on the frame                               */
-	double diameter_nm;  /* of the circle of equal silhouette                            */
+	struct pn_placement pose; /* lab = R specimen + center, relative to pixel (nx/2, ny/2)    */
+	double x_px, y_px;        /* mean of its atoms on the frame                               */
+	double diameter_nm;       /* of the circle of equal silhouette                            */
 	double lattice_A;
 	double defocus_A; /* at the height of this particle: C1 less center z             */
 	double beam_zone_angle_deg[3]; /* smallest angles of beam and <100>, <110>, <111> */
@@ -135,6 +135,6 @@ const struct pn_specimen *pn_scene_specimen(struct pn_scene *scene, uint32_t par
  * pn_scene_zone_angles - smallest angles in degrees between the beam and the directions <100>,
  * <110> and <111> of the crystal, for the orientation of @pose.
  */
-void pn_scene_zone_angles(const struct pn_pose *pose, double angle_deg[3]);
+void pn_scene_zone_angles(const struct pn_placement *pose, double angle_deg[3]);
 
 #endif

@@ -176,16 +176,16 @@ static int render_tilt(struct twin *t, struct pn_error *err)
 	const struct pn_tilt_params *p = &t->params.tilt;
 	struct pn_truth_head *head = t->truths;
 	struct pn_tilt_truth truth;
-	struct pn_pose pose;
+	struct pn_placement pose;
 	double r[3][3];
 	int rc = pn_tilt_frame(t->tilt, t->frame, t->pixels, &truth, err);
 
 	if (rc)
 		return rc;
-	pn_pose_identity(&pose);
+	pn_placement_identity(&pose);
 	pose.quaternion[0] = cos(truth.angle_deg * M_PI / 360);
 	pose.quaternion[2] = -sin(truth.angle_deg * M_PI / 360);
-	pn_pose_rotation(&pose, r);
+	pn_placement_rotation(&pose, r);
 	*head = (struct pn_truth_head){
 		.frame = t->frame,
 		.x_px = truth.x_px,

@@ -25,18 +25,18 @@ const struct pn_param pn_brownian_param_table[] = {
 	{ 0 },
 };
 
-void pn_pose_identity(struct pn_pose *pose)
+void pn_placement_identity(struct pn_placement *pose)
 {
-	*pose = (struct pn_pose){ .quaternion = { 1, 0, 0, 0 } };
+	*pose = (struct pn_placement){ .quaternion = { 1, 0, 0, 0 } };
 }
 
-void pn_pose_random(struct pn_pose *pose, struct pn_rng *rng)
+void pn_placement_random(struct pn_placement *pose, struct pn_rng *rng)
 {
-	pn_pose_identity(pose);
+	pn_placement_identity(pose);
 	pn_quaternion_random(pose->quaternion, rng);
 }
 
-void pn_pose_rotation(const struct pn_pose *pose, double r[3][3])
+void pn_placement_rotation(const struct pn_placement *pose, double r[3][3])
 {
 	pn_quaternion_to_matrix(r, pose->quaternion);
 }
@@ -72,8 +72,8 @@ static double wander(double x, double diffusion, double confine, double dt, stru
 	return x * exp(-kt) + confine * sqrt(-expm1(-2 * kt)) * g;
 }
 
-void pn_brownian_step(struct pn_pose *pose, const struct pn_brownian_params *params, double dt_s,
-		      struct pn_rng *rng)
+void pn_brownian_step(struct pn_placement *pose, const struct pn_brownian_params *params,
+		      double dt_s, struct pn_rng *rng)
 {
 	pn_assert(dt_s >= 0);
 	rotate(pose->quaternion, 2 * params->rotation_rad2_per_s * dt_s, rng);

@@ -34,7 +34,7 @@ enum purpose {
 struct particle {
 	struct pn_specimen *initial, *now;
 	struct pn_etch *etch;
-	struct pn_pose pose; /* relative to home */
+	struct pn_placement pose; /* relative to home */
 	struct pn_rng rng;
 	double home_A[3];
 	uint32_t version;
@@ -87,12 +87,12 @@ enum pn_dtype pn_scene_pixel_type(const struct pn_scene *scene)
 	return types[scene->p.dtype];
 }
 
-void pn_scene_zone_angles(const struct pn_pose *pose, double angle_deg[3])
+void pn_scene_zone_angles(const struct pn_placement *pose, double angle_deg[3])
 {
 	double r[3][3], b[3], degree = 180 / M_PI;
 
 	/* the beam, (0, 0, 1) of the lab, in the crystal: the last row of R; then by size */
-	pn_pose_rotation(pose, r);
+	pn_placement_rotation(pose, r);
 	for (int i = 0; i < 3; i++)
 		b[i] = fabs(r[2][i]);
 	double sum = b[0] + b[1] + b[2];
@@ -103,7 +103,7 @@ void pn_scene_zone_angles(const struct pn_pose *pose, double angle_deg[3])
 	angle_deg[2] = degree * acos(fmin(1, sum / sqrt(3)));
 }
 
-static void start_pose(struct pn_pose *pose, int start, struct pn_rng *rng)
+static void start_pose(struct pn_placement *pose, int start, struct pn_rng *rng)
 {
 	/* rows: axes of the lab in the crystal */
 	static const double r110[3][3] = { { 0, 0, 1 },
@@ -114,9 +114,9 @@ static void start_pose(struct pn_pose *pose, int start, struct pn_rng *rng)
 				    { sixth, sixth, -2 * sixth },
 				    { third, third, third } };
 
-	pn_pose_identity(pose);
+	pn_placement_identity(pose);
 	if (start == PN_SCENE_START_RANDOM)
-		pn_pose_random(pose, rng);
+		pn_placement_random(pose, rng);
 	else if (start == PN_SCENE_START_110)
 		pn_quaternion_from_matrix(pose->quaternion, r110);
 	else if (start == PN_SCENE_START_111)
@@ -469,7 +469,7 @@ static void fill_job(const struct pn_scene *scene, struct job *job)
 			truth->pose.center_A[k] += particle->home_A[k];
 		truth->defocus_A = scene->p.defocus_A - truth->pose.center_A[2];
 		pn_scene_zone_angles(&truth->pose, truth->beam_zone_angle_deg);
-		pn_pose_rotation(&truth->pose, r);
+		pn_placement_rotation(&truth->pose, r);
 		for (size_t a = 0; a < spec->count; a++) {
 			const double *s = spec->position_A[a];
 

@@ -152,13 +152,13 @@ static int check_params(const struct pn_tilt_params *p, struct pn_error *err)
 
 static void turn_specimen(struct pn_tilt_scene *tilt)
 {
-	struct pn_pose pose;
+	struct pn_placement pose;
 	struct pn_rng rng;
 	double r[3][3];
 
 	pn_rng_init(&rng, key_of(tilt, FOR_ORIENTATION), 0);
-	pn_pose_random(&pose, &rng);
-	pn_pose_rotation(&pose, r);
+	pn_placement_random(&pose, &rng);
+	pn_placement_rotation(&pose, r);
 	for (size_t i = 0; i < tilt->specimen->count; i++) {
 		double *a = tilt->specimen->position_A[i], b[3];
 

@@ -278,11 +278,11 @@ static void test_tilt_series(void **state)
 		assert_true(head.tilt_deg == truth.angle_deg);
 		assert_true(fabs(frame.pixel_pm - 34) < 1e-9);
 		/* the pose turns (X, Y, Z) to x = X cos - Z sin, y = Y, as pn_tilt_create says */
-		struct pn_pose pose;
+		struct pn_placement pose;
 		double r[3][3], angle = truth.angle_deg * M_PI / 180;
 
 		memcpy(pose.quaternion, head.quaternion, sizeof pose.quaternion);
-		pn_pose_rotation(&pose, r);
+		pn_placement_rotation(&pose, r);
 		assert_true(fabs(r[0][0] - cos(angle)) < 1e-12 && fabs(r[0][1]) < 1e-12 &&
 			    fabs(r[0][2] + sin(angle)) < 1e-12);
 		assert_true(fabs(r[1][1] - 1) < 1e-12);

@@ -377,7 +377,7 @@ static void look_at_truth(struct twin_frame *f)
 {
 	double r[3][3], a = f->truth.lattice_A;
 
-	pn_pose_rotation(&f->truth.pose, r);
+	pn_placement_rotation(&f->truth.pose, r);
 	f->tilt = f->reflection = INFINITY;
 	for (int h = -3; h <= 3; h++) {
 		for (int k = -3; k <= 3; k++) {

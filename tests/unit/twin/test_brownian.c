@@ -18,12 +18,12 @@ static void short_steps_have_the_squared_angle(void **state)
 	(void)state;
 	enum { N = 40000 };
 	struct pn_brownian_params p = { .rotation_rad2_per_s = 0.4 };
-	struct pn_pose pose;
+	struct pn_placement pose;
 	struct pn_rng rng;
 	double dt = 2.5e-3, square = 0;
 
 	pn_rng_init(&rng, 1, 0);
-	pn_pose_random(&pose, &rng);
+	pn_placement_random(&pose, &rng);
 	for (int n = 0; n < N; n++) {
 		double before[4];
 
@@ -58,13 +58,13 @@ static void orientation_decays_as_debye(void **state)
 
 		pn_rng_init(&rng, 2, i);
 		for (int n = 0; n < N; n++) {
-			struct pn_pose pose;
+			struct pn_placement pose;
 			double r[3][3];
 
-			pn_pose_identity(&pose);
+			pn_placement_identity(&pose);
 			for (int s = 0; s < rows[i].steps; s++)
 				pn_brownian_step(&pose, &p, t / rows[i].steps, &rng);
-			pn_pose_rotation(&pose, r);
+			pn_placement_rotation(&pose, r);
 			first += (r[0][0] + r[1][1] + r[2][2]) / 3 / N;
 			second += (1.5 * r[2][2] * r[2][2] - 0.5) / N;
 		}
@@ -85,9 +85,9 @@ static void free_displacement_is_einstein(void **state)
 
 	pn_rng_init(&rng, 3, 0);
 	for (int n = 0; n < N; n++) {
-		struct pn_pose pose;
+		struct pn_placement pose;
 
-		pn_pose_identity(&pose);
+		pn_placement_identity(&pose);
 		for (int s = 0; s < 4; s++)
 			pn_brownian_step(&pose, &p, 0.1, &rng);
 		for (int k = 0; k < 3; k++)
@@ -110,10 +110,10 @@ static void confined_motion_is_ornstein_uhlenbeck(void **state)
 
 	pn_rng_init(&rng, 4, 0);
 	for (int n = 0; n < N; n++) {
-		struct pn_pose pose;
+		struct pn_placement pose;
 		double before[3];
 
-		pn_pose_identity(&pose);
+		pn_placement_identity(&pose);
 		for (int s = 0; s < 3; s++)
 			pn_brownian_step(&pose, &p, dt / 3, &rng);
 		for (int k = 0; k < 3; k++)
@@ -140,16 +140,16 @@ static void same_seed_same_path(void **state)
 {
 	(void)state;
 	struct pn_brownian_params p;
-	struct pn_pose a, b, c;
+	struct pn_placement a, b, c;
 	struct pn_rng ra, rb, rc;
 
 	pn_params_default(pn_brownian_param_table, &p);
 	pn_rng_init(&ra, 5, 1);
 	pn_rng_init(&rb, 5, 1);
 	pn_rng_init(&rc, 5, 2);
-	pn_pose_random(&a, &ra);
-	pn_pose_random(&b, &rb);
-	pn_pose_random(&c, &rc);
+	pn_placement_random(&a, &ra);
+	pn_placement_random(&b, &rb);
+	pn_placement_random(&c, &rc);
 	for (int n = 0; n < 100000; n++) {
 		pn_brownian_step(&a, &p, 2.5e-3, &ra);
 		pn_brownian_step(&b, &p, 2.5e-3, &rb);
@@ -164,12 +164,12 @@ static void no_diffusion_and_no_time_stand_still(void **state)
 {
 	(void)state;
 	struct pn_brownian_params still = { .confine_A = 3 }, p;
-	struct pn_pose pose, before;
+	struct pn_placement pose, before;
 	struct pn_rng rng;
 
 	pn_params_default(pn_brownian_param_table, &p);
 	pn_rng_init(&rng, 6, 0);
-	pn_pose_random(&pose, &rng);
+	pn_placement_random(&pose, &rng);
 	pose.center_A[1] = 2;
 	before = pose;
 	pn_brownian_step(&pose, &still, 10, &rng);

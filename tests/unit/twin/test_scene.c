@@ -311,7 +311,7 @@ static void truth_follows_etching_and_pose(void **state)
 
 		assert_int_equal(s->count, truth.atoms);
 		assert_float_equal(s->lattice_A, truth.lattice_A, 0);
-		pn_pose_rotation(&truth.pose, r);
+		pn_placement_rotation(&truth.pose, r);
 		for (size_t i = 0; i < s->count; i++) {
 			const double *a = s->position_A[i];
 
@@ -358,7 +358,7 @@ static void zone_angles_are_those_of_the_cube(void **state)
 		pn_scene_destroy(scene);
 	}
 	/* 5 degrees about x off [001] */
-	struct pn_pose pose = { .quaternion = { cos(M_PI / 72), sin(M_PI / 72), 0, 0 } };
+	struct pn_placement pose = { .quaternion = { cos(M_PI / 72), sin(M_PI / 72), 0, 0 } };
 	double angle[3];
 
 	pn_scene_zone_angles(&pose, angle);
