@@ -6,6 +6,7 @@
 #include "perrin/base/status.h"
 #include "perrin/tomo/pose.h"
 
+#include <complex.h>
 #include <stddef.h>
 
 struct pn_slicer;
@@ -58,6 +59,24 @@ void pn_slicer_prepare(struct pn_slicer *slicer, const float *volume);
  */
 void pn_slicer_project(struct pn_slicer *slicer, const struct pn_pose *pose, size_t count,
 		       float *image);
+
+/**
+ * pn_slicer_sample - the prepared volume's transform at any points of a central plane,
+ *
+ *	value[i] = U(R^T (fx_i, fy_i, 0))
+ *
+ * with U the sum over voxels of u(r) exp(-2 pi i F r), r from the volume's origin; 0 outside of the
+ * cube |F| <= 1/2.
+ *
+ * @rotation:  volume to detector frame, as of a pose
+ * @frequency: [in]  [count] fx, fy in cycles per voxel
+ * @value:     [out] complex64 [count]
+ *
+ * Thread: any number of calls at once for one prepared slicer; shares nothing among threads.
+ * Cost: 60 ns per point at oversampling 2.
+ */
+void pn_slicer_sample(const struct pn_slicer *slicer, const double rotation[3][3],
+		      const double (*frequency)[2], size_t count, float complex *value);
 
 /**
  * pn_slicer_backproject - @volume = S^T @image, with the very same weights; the prepared volume is

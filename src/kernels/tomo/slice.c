@@ -3,6 +3,7 @@
 
 #include "perrin/math/fft.h"
 #include "perrin/math/fft3.h"
+#include "perrin/math/kaiser.h"
 
 #include <math.h>
 #include <omp.h>
@@ -12,8 +13,8 @@
 
 enum {
 	LANES = 8,
-	WIDEST = 8,      /* of the kernel, grid points */
-	STEPS = 2048,    /* of the kernel's table, per grid point; linear between them */
+	WIDEST = PN_KAISER_WIDEST,
+	STEPS = PN_KAISER_STEPS,
 	MARGIN = WIDEST, /* of grid rows to both sides */
 	BATCH = 16,      /* projections whose planes are kept at a time */
 	SLABS = 16,      /* of the grid, that are added to apart from each other */
@@ -31,7 +32,7 @@ struct pn_slicer {
 	size_t ny, nx, m[3], half, pitch; /* m: z y x; half = m[2]/2 + 1 */
 	size_t period, bins;              /* of a plane, P, P/2 + 1 */
 	int width, threads;
-	float *table;            /* [STEPS + 2][WIDEST] weights */
+	struct pn_kaiser kernel;
 	float *taper[3];         /* [nz], [ny], [nx]: 1 / transform of the kernel */
 	float complex *phase[3]; /* [m]: moves the origin from the corner to the middle */
 	float complex *spectrum, *grid;
@@ -71,47 +72,14 @@ static size_t good_size(double least)
 	}
 }
 
-/* modified Bessel function of the first kind, order 0, by its power series */
-static double bessel_i0(double x)
-{
-	double term = 1, sum = 1;
-
-	for (int k = 1; term > 1e-17 * sum; k++) {
-		term *= (x / (2 * k)) * (x / (2 * k));
-		sum += term;
-	}
-	return sum;
-}
-
-/* I0(b sqrt(1 - (2k/w)^2)) / I0(b) at the points t - i/STEPS from a frequency between points. */
-static void fill_table(struct pn_slicer *s, double beta)
-{
-	const double half = s->width / 2.0;
-
-	for (int i = 0; i <= STEPS; i++)
-		for (int t = 0; t < s->width; t++) {
-			/* the first point is at most half below: i/STEPS is by how much less */
-			double k = (t + (double)i / STEPS - half) / half;
-
-			s->table[i * WIDEST + t] =
-				(float)(k * k < 1 ? bessel_i0(beta * sqrt(1 - k * k)) /
-							    bessel_i0(beta)
-						  : 0);
-		}
-}
-
-static void fill_axis(struct pn_slicer *s, int axis, size_t n, double beta)
+static void fill_axis(struct pn_slicer *s, int axis, size_t n)
 {
 	const size_t m = s->m[axis];
-	const double norm = s->width / bessel_i0(beta);
 
-	for (size_t i = 0; i < n; i++) {
-		double r = M_PI * s->width * ((double)i - (double)(n / 2)) / (double)m;
-		double square = beta * beta - r * r, root = sqrt(fabs(square));
-		double taper = root < 1e-9 ? 1 : square > 0 ? sinh(root) / root : sin(root) / root;
-
-		s->taper[axis][i] = (float)(1 / (norm * taper));
-	}
+	for (size_t i = 0; i < n; i++)
+		s->taper[axis][i] =
+			(float)(1 / pn_kaiser_transform(&s->kernel, (double)i - (double)(n / 2),
+							(double)m));
 	for (size_t k = 0; k < m; k++) {
 		double turn = 2 * M_PI * (double)(k * (n / 2) % m) / (double)m;
 
@@ -129,15 +97,14 @@ static int take_memory(struct pn_slicer *s, struct pn_error *err)
 		s->phase[a] = pn_fft_alloc(s->m[a] * sizeof(float complex));
 		good = good && s->taper[a] && s->phase[a];
 	}
-	s->table = pn_fft_alloc((STEPS + 2) * WIDEST * sizeof(float));
 	s->spectrum = pn_fft_alloc(s->m[0] * s->m[1] * s->half * sizeof(float complex));
 	s->grid = pn_fft_alloc(s->m[0] * s->m[1] * s->pitch * sizeof(float complex));
 	s->box_copy = pn_fft_alloc(pn_box_voxels(&s->box) * sizeof(float));
 	s->plane = pn_fft_alloc(BATCH * s->period * s->bins * sizeof(float complex));
 	s->page_of = pn_fft_alloc(BATCH * s->period * s->bins * sizeof(int16_t));
 	s->page = pn_fft_alloc((size_t)s->threads * s->period * s->period * sizeof(float));
-	if (!good || !s->table || !s->spectrum || !s->grid || !s->box_copy || !s->plane ||
-	    !s->page_of || !s->page)
+	if (!good || !s->spectrum || !s->grid || !s->box_copy || !s->plane || !s->page_of ||
+	    !s->page)
 		return pn_error_set(err, PN_ENOMEM,
 				    "no memory for Fourier slices in a grid of %zu x %zu x %zu",
 				    s->m[0], s->m[1], s->m[2]);
@@ -185,11 +152,9 @@ static int plan_parts(struct pn_slicer *s, double oversampling, struct pn_error 
 	int rc = take_memory(s, err);
 	if (rc)
 		return rc;
-	const double reach = s->width / ratio * (ratio - 0.5);
-	const double beta = M_PI * sqrt(reach * reach - 0.8);
-	fill_table(s, beta);
+	pn_kaiser_make(&s->kernel, s->width, ratio);
 	for (int a = 0; a < 3; a++)
-		fill_axis(s, a, n[a], beta);
+		fill_axis(s, a, n[a]);
 	rc = pn_fft3_plan(&s->fft3, s->m[0], s->m[1], s->m[2], err);
 	if (!rc)
 		rc = pn_fft_plan(&s->r2c, PN_FFT_R2C, s->period, s->period, 0, err);
@@ -231,7 +196,6 @@ void pn_slicer_destroy(struct pn_slicer *s)
 		pn_fft_free(s->taper[a]);
 		pn_fft_free(s->phase[a]);
 	}
-	pn_fft_free(s->table);
 	pn_fft_free(s->spectrum);
 	pn_fft_free(s->grid);
 	pn_fft_free(s->box_copy);
@@ -365,7 +329,7 @@ place(const struct pn_slicer *s, const struct line *l, double x, struct stencil 
 		const double start = (at->conjugate ? -q[a] : q[a]) - half, first = ceil(start);
 		const float steps = (float)(first - start) * STEPS;
 		const int i = (int)steps;
-		const lanes *row = (const lanes *)s->table + i;
+		const lanes *row = (const lanes *)s->kernel.table + i;
 
 		at->w[a] = row[0] + (steps - (float)i) * (row[1] - row[0]);
 		at->first[a] = (ptrdiff_t)first;
@@ -491,6 +455,26 @@ static void shift_row(const struct pn_slicer *s, const struct pn_pose *pose, dou
 
 		row[x] = times(row[x],
 			       __builtin_complex((float)creal(factor), (float)cimag(factor)));
+	}
+}
+
+void pn_slicer_sample(const struct pn_slicer *s, const double rotation[3][3],
+		      const double (*frequency)[2], size_t count, float complex *value)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct line point;
+		struct stencil at;
+
+		for (int a = 0; a < 3; a++) {
+			point.limit[a] = 0.5 * (double)s->m[2 - a];
+			point.base[a] = (rotation[0][a] * frequency[i][0] +
+					 rotation[1][a] * frequency[i][1]) *
+					(double)s->m[2 - a];
+			point.step[a] = 0;
+		}
+		value[i] = !place(s, &point, 0, &at) ? 0
+			   : s->width == 6           ? sample(s, &at, 6)
+						     : sample(s, &at, s->width);
 	}
 }
 
