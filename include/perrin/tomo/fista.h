@@ -78,7 +78,8 @@ void pn_fista_destroy(struct pn_fista *fista);
  *
  * Errors: PN_EARG (no tilts, another box), PN_ENOMEM.
  * Thread: one call at a time per fista; OpenMP inside, the bytes do not depend on its threads.
- * Cost per iteration: single axis: ny FFT pairs of (2 nz)(2 nx); else one pair of 8 nz ny nx.
+ * Cost per iteration: single axis: ny FFT pairs of (2 nz)(2 nx), whose empty and unwanted rows are
+ * left out; else one pair of 8 nz ny nx.
  * Source: Beck, Teboulle, SIAM J. Imaging Sci. 2, 183 (2009); restart: O'Donoghue, Candes, Found.
  * Comput. Math. 15, 715 (2015).
  */
@@ -90,9 +91,14 @@ int pn_fista_solve(struct pn_fista *fista, const struct pn_fista_params *params,
  * pn_fista_validated - as many iterations as held-out tilts bear, then so many with all of them.
  *
  * Noise is fitted later than the specimen: with 15 % noise the error to the truth is least after
- * some 20 iterations and grows from there, while the misfit goes on falling. The misfit of tilts
+ * some 18 iterations and grows from there, while the misfit goes on falling. The misfit of tilts
  * that are left out turns where the error does. So: solve without them, keep the number of
  * iterations at which they were met best, solve again with all tilts.
+ *
+ * With white noise of 15 % of the root mean square pixel this ends within 1 % of the least error
+ * of all iterations, with 60 % too (41 tilts within +-70 deg). With less noise it stops early: at
+ * 5 %, 6 to 9 % above the least, which comes after twice as many iterations. What is gained there
+ * lies in the missing wedge, of which tilts between others know nothing.
  *
  * @volume: [out] float32 [nz][ny][nx]; both solutions start cold
  * @result: of the second, but stop, best and held_out of the first

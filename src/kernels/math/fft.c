@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define STRIP_MAX 16 /* columns */
+
 struct pn_fft {
 	enum pn_fft_kind kind;
 	fftwf_plan plan;
@@ -123,10 +125,22 @@ static fftwf_plan make_plan(const struct shape *s, void *in, void *out, unsigned
 	return s->lines ? plan_lines(s, in, out, flags) : plan_image(s, in, out, flags);
 }
 
+/*
+ * Strips of a few columns, which transforms in 3D are made of, are worth a wider search: of 8
+ * columns of 512 it finds a plan that takes 6 us instead of 11, in half a second, once.
+ */
+static unsigned effort(const struct shape *s)
+{
+	int strip = s->lines && s->nx <= STRIP_MAX &&
+		    (s->kind == PN_FFT_FORWARD || s->kind == PN_FFT_BACKWARD);
+
+	return strip ? FFTW_PATIENT : FFTW_MEASURE;
+}
+
 /* Plan from wisdom, or by measurement; with a wisdom file, what others planned meanwhile wins. */
 static fftwf_plan plan_locked(const struct shape *s, void *in, void *out, struct pn_error *err)
 {
-	fftwf_plan plan = make_plan(s, in, out, FFTW_MEASURE | FFTW_WISDOM_ONLY);
+	fftwf_plan plan = make_plan(s, in, out, effort(s) | FFTW_WISDOM_ONLY);
 	int fd = -1, failed = 0;
 
 	if (plan)
@@ -138,7 +152,7 @@ static fftwf_plan plan_locked(const struct shape *s, void *in, void *out, struct
 		if (access(wisdom_path, R_OK) == 0)
 			fftwf_import_wisdom_from_filename(wisdom_path);
 	}
-	plan = make_plan(s, in, out, FFTW_MEASURE);
+	plan = make_plan(s, in, out, effort(s));
 	if (!plan)
 		pn_error_set(err, PN_ENOMEM, "no FFT plan for %d x %d", s->ny, s->nx);
 	else if (wisdom_path[0])

@@ -14,10 +14,22 @@
 #define UPHILL_MAX         3 /* iterations the objective may rise in a row before the step is cut */
 #define UNIT_BITS          34 /* quanta of the right-hand side in its largest pixel */
 
-/* One thread's grid of a plane of constant y. */
+enum {
+	TILE = 8, /* columns transformed at a time: a cache line */
+	ROWS = 8  /* rows at a time                              */
+};
+
+/*
+ * What one thread needs for a plane of constant y. Rows of the box are transformed along x, and
+ * TILE neighboring columns of what comes out along z, multiplied by the kernel and transformed back
+ * while they are in cache. So rows of the padded grid that are empty, or not wanted, are never
+ * touched.
+ */
 struct plane {
-	float *in, *out; /* [pz][px]; in is zero outside the box                              */
-	float complex *spectrum;
+	float *in, *out;      /* [ROWS][px]; in is zero beyond the box                         */
+	float complex *line;  /* [ROWS][px / 2 + 1]                                            */
+	float complex *tiles; /* [tiles][tile_rows][TILE]: transformed along x only            */
+	float complex *column, *spectrum; /* [pz][TILE]                                        */
 };
 
 /*
@@ -29,7 +41,10 @@ struct pn_fista {
 	int single_axis;
 	size_t chunks, rows, nx, voxels;
 	size_t pz, py, px, bins; /* the padded grid; bins = complex numbers of its spectrum */
-	struct pn_fft *forward, *backward;
+	/* of a single axis: the spectrum is [tiles][pz][TILE], the last tile filled up with 0 */
+	size_t tiles, tile_rows;
+	struct pn_fft *row_forward, *row_backward, *column_forward, *column_backward;
+	struct pn_fft *whole; /* of a padded plane, for the kernel */
 	struct pn_fft3 *grid;
 	struct plane *plane; /* [threads] */
 	int threads;
@@ -74,9 +89,11 @@ static size_t good_size(size_t n)
 static void free_planes(struct pn_fista *f)
 {
 	for (int i = 0; f->plane && i < f->threads; i++) {
-		pn_fft_free(f->plane[i].in);
-		pn_fft_free(f->plane[i].out);
-		pn_fft_free(f->plane[i].spectrum);
+		struct plane *p = &f->plane[i];
+		void *arrays[] = { p->in, p->out, p->line, p->tiles, p->column, p->spectrum };
+
+		for (size_t k = 0; k < PN_COUNT(arrays); k++)
+			pn_fft_free(arrays[k]);
 	}
 	free(f->plane);
 }
@@ -89,8 +106,11 @@ void pn_fista_destroy(struct pn_fista *f)
 			    f->last,   f->v,           f->av, f->mask };
 
 	free_planes(f);
-	pn_fft_destroy(f->forward);
-	pn_fft_destroy(f->backward);
+	pn_fft_destroy(f->row_forward);
+	pn_fft_destroy(f->row_backward);
+	pn_fft_destroy(f->column_forward);
+	pn_fft_destroy(f->column_backward);
+	pn_fft_destroy(f->whole);
 	pn_fft3_destroy(f->grid);
 	pn_fft_free(f->spectrum);
 	for (size_t i = 0; i < PN_COUNT(arrays); i++)
@@ -106,10 +126,13 @@ static int allocate_planes(struct pn_fista *f)
 	for (int i = 0; f->plane && i < f->threads; i++) {
 		struct plane *p = &f->plane[i];
 
-		p->in = pn_fft_alloc(f->pz * f->px * sizeof(float));
-		p->out = pn_fft_alloc(f->pz * f->px * sizeof(float));
-		p->spectrum = pn_fft_alloc(f->bins * sizeof *p->spectrum);
-		if (!p->in || !p->out || !p->spectrum)
+		p->in = pn_fft_alloc(ROWS * f->px * sizeof *p->in);
+		p->out = pn_fft_alloc(ROWS * f->px * sizeof *p->out);
+		p->line = pn_fft_alloc(ROWS * (f->px / 2 + 1) * sizeof *p->line);
+		p->tiles = pn_fft_alloc(f->tiles * f->tile_rows * TILE * sizeof *p->tiles);
+		p->column = pn_fft_alloc(f->pz * TILE * sizeof *p->column);
+		p->spectrum = pn_fft_alloc(f->pz * TILE * sizeof *p->spectrum);
+		if (!p->in || !p->out || !p->line || !p->tiles || !p->column || !p->spectrum)
 			return 0;
 	}
 	return f->plane != NULL;
@@ -140,9 +163,17 @@ static int make_plans(struct pn_fista *f, struct pn_error *err)
 {
 	if (!f->single_axis)
 		return pn_fft3_plan(&f->grid, f->pz, f->py, f->px, err);
-	int rc = pn_fft_plan(&f->forward, PN_FFT_R2C, f->pz, f->px, 0, err);
+	int rc = pn_fft_plan_lines(&f->row_forward, PN_FFT_R2C, f->px, ROWS, 0, err);
 
-	return rc ? rc : pn_fft_plan(&f->backward, PN_FFT_C2R, f->pz, f->px, 0, err);
+	if (!rc)
+		rc = pn_fft_plan_lines(&f->row_backward, PN_FFT_C2R, f->px, ROWS, 0, err);
+	if (!rc)
+		rc = pn_fft_plan_lines(&f->column_forward, PN_FFT_FORWARD, f->pz, TILE, 0, err);
+	if (!rc)
+		rc = pn_fft_plan_lines(&f->column_backward, PN_FFT_BACKWARD, f->pz, TILE, 0, err);
+	if (!rc)
+		rc = pn_fft_plan(&f->whole, PN_FFT_R2C, f->pz, f->px, 0, err);
+	return rc;
 }
 
 int pn_fista_create(struct pn_fista **fista, const struct pn_box *box, int single_axis,
@@ -166,7 +197,9 @@ int pn_fista_create(struct pn_fista **fista, const struct pn_box *box, int singl
 	f->pz = good_size(2 * box->nz - 1);
 	f->py = single_axis ? 1 : good_size(2 * box->ny - 1);
 	f->px = good_size(2 * box->nx - 1);
-	f->bins = f->pz * f->py * (f->px / 2 + 1);
+	f->tiles = (f->px / 2 + 1 + TILE - 1) / TILE;
+	f->tile_rows = box->nz + 1; /* odd for the usual even boxes: tiles spread over the cache */
+	f->bins = single_axis ? f->tiles * f->pz * TILE : f->pz * f->py * (f->px / 2 + 1);
 
 	int rc = make_plans(f, err);
 
@@ -192,6 +225,25 @@ static size_t wrapped(ptrdiff_t d, size_t n)
 	return (size_t)(d < 0 ? d + (ptrdiff_t)n : d);
 }
 
+/* The transform of all of a plane, of which the real part is kept: [tiles][pz][TILE]. */
+static int transform_plane_kernel(const struct pn_fista *f, float *kernel, float *grid,
+				  struct pn_error *err)
+{
+	size_t width = f->px / 2 + 1;
+	float complex *spectrum = pn_fft_alloc(f->pz * width * sizeof *spectrum);
+
+	if (!spectrum)
+		return pn_error_set(err, PN_ENOMEM, "the kernel's transform needs %zu bytes",
+				    f->pz * width * sizeof *spectrum);
+	pn_fft_execute(f->whole, grid, spectrum);
+	for (size_t z = 0; z < f->pz; z++)
+		for (size_t x = 0; x < width; x++)
+			kernel[(x / TILE * f->pz + z) * TILE + x % TILE] =
+				crealf(spectrum[z * width + x]);
+	pn_fft_free(spectrum);
+	return PN_OK;
+}
+
 /* Spectrum of scale kernel - less scale other (NULL: nothing), a real number for every bin. */
 static int load_kernel(struct pn_fista *f, float *kernel, const double *h, const double *other,
 		       struct pn_error *err)
@@ -201,7 +253,6 @@ static int load_kernel(struct pn_fista *f, float *kernel, const double *h, const
 	size_t cells = f->pz * f->py * f->px, i = 0;
 	double scale = 1.0 / (double)cells;
 	float *grid = pn_fft_alloc(cells * sizeof *grid);
-	float complex *spectrum = f->single_axis ? f->plane[0].spectrum : f->spectrum;
 
 	if (!grid)
 		return pn_error_set(err, PN_ENOMEM, "the kernel needs %zu bytes",
@@ -216,14 +267,17 @@ static int load_kernel(struct pn_fista *f, float *kernel, const double *h, const
 				grid[(wrapped(-z, f->pz) * f->py + wrapped(-y, f->py)) * f->px +
 				     wrapped(-x, f->px)] = value;
 			}
-	if (f->single_axis)
-		pn_fft_execute(f->forward, grid, spectrum);
-	else
-		pn_fft3_forward(f->grid, grid, f->pz, f->py, f->px, spectrum);
-	for (size_t k = 0; k < f->bins; k++)
-		kernel[k] = crealf(spectrum[k]);
+	int rc = PN_OK;
+
+	if (f->single_axis) {
+		rc = transform_plane_kernel(f, kernel, grid, err);
+	} else {
+		pn_fft3_forward(f->grid, grid, f->pz, f->py, f->px, f->spectrum);
+		for (size_t k = 0; k < f->bins; k++)
+			kernel[k] = crealf(f->spectrum[k]);
+	}
 	pn_fft_free(grid);
-	return PN_OK;
+	return rc;
 }
 
 static void load_rhs(const struct pn_fista *f, float *b, const double *rhs, const double *other)
@@ -244,6 +298,7 @@ static void scale_row(float *out, const float *in, double scale, size_t n)
 /* Between [nz][ny][nx] in the unit of the images, and the order and unit of the solver. */
 static void to_planes(const struct pn_fista *f, float *planes, const float *volume)
 {
+#pragma omp parallel for schedule(static)
 	for (size_t c = 0; c < f->chunks; c++)
 		for (size_t r = 0; r < f->rows; r++) {
 			size_t z = f->single_axis ? r : c, y = f->single_axis ? c : r;
@@ -255,6 +310,7 @@ static void to_planes(const struct pn_fista *f, float *planes, const float *volu
 
 static void from_planes(const struct pn_fista *f, float *volume, const float *planes)
 {
+#pragma omp parallel for schedule(static)
 	for (size_t c = 0; c < f->chunks; c++)
 		for (size_t r = 0; r < f->rows; r++) {
 			size_t z = f->single_axis ? r : c, y = f->single_axis ? c : r;
@@ -311,7 +367,8 @@ static double energy_row(const float *kernel, const float complex *spectrum, siz
 	return 2.0 * (double)sum - ends;
 }
 
-/* Multiply by the kernel; returns the energy of the held-out kernel, if there is one. */
+/* Rows of a box's spectrum times the kernel; returns the energy of the held-out kernel, if there is
+ * one. */
 static double filter_rows(const struct pn_fista *f, float complex *spectrum, size_t first,
 			  size_t last, const float *filter, int held_out)
 {
@@ -339,26 +396,119 @@ struct step {
 	int held_out;
 };
 
+/* Columns of @count rows, at most TILE, whose lengths in memory differ. */
+static void copy_tile(float complex *to, size_t to_width, const float complex *from,
+		      size_t from_width, size_t rows, size_t count)
+{
+	if (count == TILE) /* a size that is known here is a copy of two registers */
+		for (size_t r = 0; r < rows; r++)
+			memcpy(to + r * to_width, from + r * from_width, TILE * sizeof *to);
+	else
+		for (size_t r = 0; r < rows; r++)
+			memcpy(to + r * to_width, from + r * from_width, count * sizeof *to);
+}
+
+static size_t columns_of(const struct pn_fista *f, size_t tile)
+{
+	size_t left = f->px / 2 + 1 - tile * TILE;
+
+	return left < TILE ? left : TILE;
+}
+
+/* ROWS rows of the plane, in p->in, to where their columns are transformed. */
+static void rows_in(const struct pn_fista *f, struct plane *p, size_t row, size_t count)
+{
+	pn_fft_execute(f->row_forward, p->in, p->line);
+	for (size_t t = 0; t < f->tiles; t++)
+		copy_tile(p->tiles + (t * f->tile_rows + row) * TILE, TILE, p->line + t * TILE,
+			  f->px / 2 + 1, count, columns_of(f, t));
+}
+
+/* And back, to p->out. */
+static void rows_out(const struct pn_fista *f, struct plane *p, size_t row, size_t count)
+{
+	for (size_t t = 0; t < f->tiles; t++)
+		copy_tile(p->line + t * TILE, f->px / 2 + 1,
+			  p->tiles + (t * f->tile_rows + row) * TILE, TILE, count,
+			  columns_of(f, t));
+	pn_fft_execute(f->row_backward, p->line, p->out);
+}
+
+/* sum kernel |spectrum|^2 of a tile; all but the first and, of an even length, the last column of
+ * the half spectrum stand for two. */
+static double energy_tile(const struct pn_fista *f, const float *kernel,
+			  const float complex *spectrum, size_t tile)
+{
+	double sum[TILE] = { 0 }, total = 0.0;
+
+	for (size_t z = 0; z < f->pz; z++) {
+		const float *s = (const float *)(spectrum + z * TILE);
+
+		for (size_t i = 0; i < TILE; i++)
+			sum[i] += (double)(kernel[z * TILE + i] *
+					   (s[2 * i] * s[2 * i] + s[2 * i + 1] * s[2 * i + 1]));
+	}
+	for (size_t i = 0; i < TILE; i++) {
+		size_t x = tile * TILE + i;
+
+		total += x == 0 || 2 * x == f->px ? sum[i] : 2 * sum[i];
+	}
+	return total;
+}
+
+/* Transform the columns, multiply by the kernel, and back; the energy as above. */
+static double filter_plane(const struct pn_fista *f, struct plane *p, const float *filter,
+			   int held_out)
+{
+	size_t bytes = f->rows * TILE * sizeof *p->tiles;
+	double energy = 0.0;
+
+	for (size_t t = 0; t < f->tiles; t++) {
+		float complex *tile = p->tiles + t * f->tile_rows * TILE;
+		const float *k = filter + t * f->pz * TILE;
+		float *s = (float *)p->spectrum;
+
+		memcpy(p->column, tile, bytes);
+		memset(p->column + f->rows * TILE, 0, (f->pz - f->rows) * TILE * sizeof *tile);
+		pn_fft_execute(f->column_forward, p->column, p->spectrum);
+		if (held_out)
+			energy += energy_tile(f, f->held_kernel + t * f->pz * TILE, p->spectrum, t);
+		for (size_t i = 0; i < f->pz * TILE; i++) {
+			s[2 * i] *= k[i];
+			s[2 * i + 1] *= k[i];
+		}
+		pn_fft_execute(f->column_backward, p->spectrum, p->column);
+		memcpy(tile, p->column, bytes);
+	}
+	return energy;
+}
+
+static size_t rows_at(const struct pn_fista *f, size_t row)
+{
+	return f->rows - row < ROWS ? f->rows - row : ROWS;
+}
+
 static void extrapolate_row(float *v, const float *u, const float *last, float momentum, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		v[i] = u[i] + momentum * (u[i] - last[i]);
 }
 
-/* The row after next takes the place of the row before. */
-static void step_row(const struct pn_fista *f, size_t at, const float *v, const float *av,
-		     const struct step *step, struct sums *sums)
+/* max(0, v - length (A v - b)) and the sums over a row. @masked: a constant, so that the loop has
+ * no branch. */
+static inline __attribute__((always_inline)) void
+step_loop(float *restrict next, const float *restrict v, const float *restrict av,
+	  const float *restrict b, const float *restrict u, const float *restrict mask, int masked,
+	  float length, size_t n, struct sums *sums)
 {
-	const float *b = f->b + at, *u = f->u + at, *mask = f->mask ? f->mask + at : NULL;
-	float *next = f->last + at, length = step->length;
-	float vav = 0, bv = 0, held = 0, uphill = 0, change = 0, norm = 0;
+	float vav = 0, bv = 0, uphill = 0, change = 0, norm = 0;
 
 #pragma omp simd reduction(+ : vav, bv, uphill, change, norm)
-	for (size_t i = 0; i < f->nx; i++) {
+	for (size_t i = 0; i < n; i++) {
 		float moved = v[i] - length * (av[i] - b[i]);
 
 		moved = moved > 0.0f ? moved : 0.0f;
-		if (mask)
+		if (masked)
 			moved *= mask[i];
 		vav += v[i] * av[i];
 		bv += v[i] * b[i];
@@ -367,16 +517,41 @@ static void step_row(const struct pn_fista *f, size_t at, const float *v, const 
 		norm += moved * moved;
 		next[i] = moved;
 	}
-	if (step->held_out)
-#pragma omp simd reduction(+ : held)
-		for (size_t i = 0; i < f->nx; i++)
-			held += v[i] * f->held_b[at + i];
 	sums->vav += (double)vav;
 	sums->bv += (double)bv;
-	sums->held_bv += (double)held;
 	sums->uphill += (double)uphill;
 	sums->change += (double)change;
 	sums->norm += (double)norm;
+}
+
+/* The row after next takes the place of the row before. */
+static void step_row(const struct pn_fista *f, size_t at, const float *v, const float *av,
+		     const struct step *step, struct sums *sums)
+{
+	float held = 0;
+
+	if (f->mask)
+		step_loop(f->last + at, v, av, f->b + at, f->u + at, f->mask + at, 1, step->length,
+			  f->nx, sums);
+	else
+		step_loop(f->last + at, v, av, f->b + at, f->u + at, NULL, 0, step->length, f->nx,
+			  sums);
+	if (!step->held_out)
+		return;
+#pragma omp simd reduction(+ : held)
+	for (size_t i = 0; i < f->nx; i++)
+		held += v[i] * f->held_b[at + i];
+	sums->held_bv += (double)held;
+}
+
+static void extrapolate_rows(const struct pn_fista *f, struct plane *p, size_t at, size_t row,
+			     float momentum)
+{
+	for (size_t r = 0; r < rows_at(f, row); r++) {
+		size_t i = at + (row + r) * f->nx;
+
+		extrapolate_row(p->in + r * f->px, f->u + i, f->last + i, momentum, f->nx);
+	}
 }
 
 static void iterate_plane(struct pn_fista *f, struct plane *p, size_t chunk,
@@ -386,14 +561,19 @@ static void iterate_plane(struct pn_fista *f, struct plane *p, size_t chunk,
 	struct sums *sums = &f->sums[chunk];
 
 	*sums = (struct sums){ 0 };
-	for (size_t r = 0; r < f->rows; r++)
-		extrapolate_row(p->in + r * f->px, f->u + at + r * f->nx, f->last + at + r * f->nx,
-				step->momentum, f->nx);
-	pn_fft_execute(f->forward, p->in, p->spectrum);
-	sums->held_vav = filter_rows(f, p->spectrum, 0, f->pz, f->kernel, step->held_out);
-	pn_fft_execute(f->backward, p->spectrum, p->out);
-	for (size_t r = 0; r < f->rows; r++)
-		step_row(f, at + r * f->nx, p->in + r * f->px, p->out + r * f->px, step, sums);
+	for (size_t row = 0; row < f->rows; row += ROWS) {
+		extrapolate_rows(f, p, at, row, step->momentum);
+		rows_in(f, p, row, rows_at(f, row));
+	}
+	sums->held_vav = filter_plane(f, p, f->kernel, step->held_out);
+	for (size_t row = 0; row < f->rows; row += ROWS) {
+		/* v once more, which costs less than to keep it */
+		extrapolate_rows(f, p, at, row, step->momentum);
+		rows_out(f, p, row, rows_at(f, row));
+		for (size_t r = 0; r < rows_at(f, row); r++)
+			step_row(f, at + (row + r) * f->nx, p->in + r * f->px, p->out + r * f->px,
+				 step, sums);
+	}
 }
 
 /* The rows of the spectrum are shared among as many sums as there are planes of the volume. */
@@ -469,15 +649,19 @@ static void convolve(struct pn_fista *f, float *out, const float *in, const floa
 	for (size_t c = 0; c < f->chunks; c++) {
 		struct plane *p = &f->plane[omp_get_thread_num()];
 
-		for (size_t r = 0; r < f->rows; r++)
-			memcpy(p->in + r * f->px, in + (c * f->rows + r) * f->nx,
-			       f->nx * sizeof(float));
-		pn_fft_execute(f->forward, p->in, p->spectrum);
-		filter_rows(f, p->spectrum, 0, f->pz, filter, 0);
-		pn_fft_execute(f->backward, p->spectrum, p->out);
-		for (size_t r = 0; r < f->rows; r++)
-			memcpy(out + (c * f->rows + r) * f->nx, p->out + r * f->px,
-			       f->nx * sizeof(float));
+		for (size_t row = 0; row < f->rows; row += ROWS) {
+			for (size_t r = 0; r < rows_at(f, row); r++)
+				memcpy(p->in + r * f->px, in + (c * f->rows + row + r) * f->nx,
+				       f->nx * sizeof(float));
+			rows_in(f, p, row, rows_at(f, row));
+		}
+		filter_plane(f, p, filter, 0);
+		for (size_t row = 0; row < f->rows; row += ROWS) {
+			rows_out(f, p, row, rows_at(f, row));
+			for (size_t r = 0; r < rows_at(f, row); r++)
+				memcpy(out + (c * f->rows + row + r) * f->nx, p->out + r * f->px,
+				       f->nx * sizeof(float));
+		}
 	}
 }
 
@@ -555,6 +739,7 @@ static void boosted_start(struct pn_fista *f, double boost)
 		filter[k] = (float)(1.0 / ((eigenvalue + boost) * cells));
 	}
 	convolve(f, f->u, f->b, filter);
+#pragma omp parallel for schedule(static)
 	for (size_t i = 0; i < f->voxels; i++)
 		f->u[i] = f->u[i] > 0.0f ? f->u[i] * (f->mask ? f->mask[i] : 1.0f) : 0.0f;
 }

@@ -19,6 +19,7 @@
 #define TABLE 1024 /* fractions of a fine pixel, linear between them */
 #define BETA  9.4
 
+#define PIECE          256 /* pixels of a row */
 #define LINES          8 /* voxels along x that are brought into the order of the planes together */
 #define BOX_MAX        1024
 #define KERNEL_QUANTUM 0x1p-40
@@ -264,21 +265,35 @@ static void transpose(float *out, const float *image, size_t ny, size_t nx)
 			out[x * ny + y] = image[y * nx + x];
 }
 
-/* The image moved along the tilt axis onto the rows of the box and turned: [nx][rows]. */
+/* Of row j of the image in the row that is @t rows from it; whole shifts stay exact. */
+static float row_weight(double t)
+{
+	return t == nearbyint(t) ? (float)(t == 0.0) : (float)sinc(t);
+}
+
+/*
+ * The image moved along the tilt axis onto the rows of the box and turned: [nx][rows]. A piece of a
+ * row is summed up in cache before it is laid out along the columns.
+ */
 static void shift_rows(float *out, const float *image, size_t ny, size_t nx, size_t rows,
 		       double shift_px)
 {
-	memset(out, 0, nx * rows * sizeof *out);
+#pragma omp parallel for schedule(static)
 	for (size_t y = 0; y < rows; y++)
-		for (size_t j = 0; j < ny; j++) {
-			double t = (double)y - (double)(rows / 2) + shift_px -
-				   ((double)j - (double)(ny / 2));
-			/* whole shifts stay exact */
-			float w = t == nearbyint(t) ? (float)(t == 0.0) : (float)sinc(t);
+		for (size_t first = 0; first < nx; first += PIECE) {
+			size_t count = nx - first < PIECE ? nx - first : PIECE;
+			float sum[PIECE] = { 0 };
 
-			if (w != 0.0f)
-				for (size_t x = 0; x < nx; x++)
-					out[x * rows + y] += w * image[j * nx + x];
+			for (size_t j = 0; j < ny; j++) {
+				float w = row_weight((double)y - (double)(rows / 2) + shift_px -
+						     ((double)j - (double)(ny / 2)));
+
+				if (w != 0.0f)
+					for (size_t x = 0; x < count; x++)
+						sum[x] += w * image[j * nx + first + x];
+			}
+			for (size_t x = 0; x < count; x++)
+				out[(first + x) * rows + y] = sum[x];
 		}
 }
 

@@ -3,6 +3,7 @@
  */
 #include "perrin/tomo/fista.h"
 
+#include "noise_kit.h"
 #include "series_kit.h"
 #include "testkit.h"
 
@@ -259,6 +260,66 @@ static void test_validated(void **state)
 	problem_finish(&p);
 }
 
+/* 200 Gaussian atoms in 48^3 and their projections in closed form. */
+static void phantom(struct pn_projections *series, struct pn_pose *pose, float *image, float *truth,
+		    uint64_t seed)
+{
+	enum { SIDE = NOISE_SIDE };
+	static struct particle particle;
+	const double s = 1.2, peak = 1 / (sqrt(2 * M_PI) * s);
+
+	particle_make(&particle, 200, 17, 4, seed);
+	assert_int_equal(particle.atoms, 200);
+	assert_true(particle.sigma_px == s);
+	particle.ny = particle.nx = SIDE;
+	memset(truth, 0, SIDE * SIDE * SIDE * sizeof *truth);
+	for (size_t k = 0; k < particle.atoms; k++)
+		for (int i = 0; i < SIDE * SIDE * SIDE; i++) {
+			double z = i / (SIDE * SIDE) - SIDE / 2 - particle.r[k][2],
+			       y = i / SIDE % SIDE - SIDE / 2 - particle.r[k][1],
+			       x = i % SIDE - SIDE / 2 - particle.r[k][0];
+
+			if (fabs(z) < 6 * s && fabs(y) < 6 * s && fabs(x) < 6 * s)
+				truth[i] += (float)(particle.height[k] * peak *
+						    exp(-(x * x + y * y + z * z) / (2 * s * s)));
+		}
+	for (int k = 0; k < NOISE_TILTS; k++) {
+		pn_pose_tilt(&pose[k], -70 + 3.5 * k);
+		particle_project(&particle, &pose[k], image + k * SIDE * SIDE);
+	}
+	*series = (struct pn_projections){
+		.count = NOISE_TILTS, .ny = SIDE, .nx = SIDE, .image = image, .pose = pose
+	};
+}
+
+/*
+ * Noise of 15 % (R2 of the images), where the error to the truth turns after 17 iterations: three
+ * more or fewer cost 4 %. With 60 % it turns after 12, so no fixed number would do for both.
+ */
+static void test_noise(void **state)
+{
+	static float image[NOISE_TILTS * NOISE_SIDE * NOISE_SIDE],
+		truth[NOISE_SIDE * NOISE_SIDE * NOISE_SIDE];
+	struct pn_pose pose[NOISE_TILTS];
+	struct pn_projections series;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++) {
+		phantom(&series, pose, image, truth, seed);
+		struct noise_course few = noise_course(&series, truth, 0.15, seed);
+
+		assert_true(few.validated < 1.03 * few.least);
+		assert_true(few.last > 1.05 * few.least);
+		assert_true(few.misfit_last < 0.98 * few.misfit_least);
+	}
+	phantom(&series, pose, image, truth, 4);
+	struct noise_course much = noise_course(&series, truth, 0.6, 4);
+
+	assert_true(much.validated < 1.03 * much.least);
+	assert_true(much.last > 1.1 * much.least);
+	assert_true(much.misfit_last < 0.99 * much.misfit_least);
+}
+
 static void test_stops(void **state)
 {
 	struct problem p;
@@ -404,7 +465,7 @@ int main(void)
 		cmocka_unit_test(test_guard),   cmocka_unit_test(test_support_and_start),
 		cmocka_unit_test(test_stops),   cmocka_unit_test(test_validated),
 		cmocka_unit_test(test_units),   cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_noise),   cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
