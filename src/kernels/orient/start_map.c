@@ -51,7 +51,7 @@ static void add_atom(float *map, size_t edge, const double at[3], double sigma)
 }
 
 int pn_start_map(float *map, size_t edge, double pixel_A, double lattice_A, double diameter_A,
-		 enum pn_start_shape shape, int on_atom, double sigma_A, size_t *atoms,
+		 enum pn_start_shape shape, const double center[3], double sigma_A, size_t *atoms,
 		 struct pn_error *err)
 {
 	if (edge < 8 || edge > 1024 || !(pixel_A > 0) || !(lattice_A > 0) || !(sigma_A > 0) ||
@@ -63,9 +63,13 @@ int pn_start_map(float *map, size_t edge, double pixel_A, double lattice_A, doub
 	/* the corners of the octahedron are farthest out, sqrt(5/2) edges */
 	const double radius_A =
 		shape == PN_START_SPHERE ? diameter_A / 2 : sqrt(2.5) * octahedron_edge(diameter_A);
-	const int cells = (int)ceil(2 * radius_A / lattice_A) + 1;
+	const int cells = (int)ceil(2 * radius_A / lattice_A) + 2;
 	size_t count = 0;
 
+	for (int a = 0; a < 3; a++)
+		if (!(fabs(center[a]) <= 1))
+			return pn_error_set(err, PN_EARG, "a crystal centered at (%g, %g, %g)",
+					    center[0], center[1], center[2]);
 	if (radius_A / pixel_A + 2 > (double)edge / 2)
 		return pn_error_set(err, PN_EARG,
 				    "a crystal of %g A reaches %.1f px from the middle of %zu px",
@@ -75,11 +79,12 @@ int pn_start_map(float *map, size_t edge, double pixel_A, double lattice_A, doub
 		for (int j = -cells; j <= cells; j++)
 			for (int k = -cells; k <= cells; k++) {
 				const double half = lattice_A / 2;
-				const double r[3] = { i * half, j * half, k * half };
+				const double r[3] = { i * half - center[0] * lattice_A,
+						      j * half - center[1] * lattice_A,
+						      k * half - center[2] * lattice_A };
 				double at[3];
 
-				/* the gaps are where the sum of the indices is odd */
-				if (((i + j + k) & 1) != !on_atom || !inside(r, diameter_A, shape))
+				if (((i + j + k) & 1) || !inside(r, diameter_A, shape))
 					continue;
 				for (int a = 0; a < 3; a++)
 					at[a] = r[a] / pixel_A;

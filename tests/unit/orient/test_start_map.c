@@ -11,14 +11,16 @@
 enum { EDGE = 64 };
 
 static const double pixel_A = 0.5, lattice_A = 3.92;
+static const double atom[3] = { 0, 0, 0 }, gap[3] = { 0.5, 0, 0 };
 
-static float *make(double diameter_A, enum pn_start_shape shape, int on_atom, size_t *atoms)
+static float *make(double diameter_A, enum pn_start_shape shape, const double center[3],
+		   size_t *atoms)
 {
 	float *map = malloc(EDGE * EDGE * EDGE * sizeof *map);
 	struct pn_error err = { 0 };
 
 	assert_non_null(map);
-	if (pn_start_map(map, EDGE, pixel_A, lattice_A, diameter_A, shape, on_atom, 0.5, atoms,
+	if (pn_start_map(map, EDGE, pixel_A, lattice_A, diameter_A, shape, center, 0.5, atoms,
 			 &err))
 		fail_msg("%s", err.text);
 	return map;
@@ -33,11 +35,18 @@ static void test_shells(void **state)
 
 	(void)state;
 	for (int n = 0; n < 5; n++) {
-		free(make(2 * lattice_A * shell[n], PN_START_SPHERE, 1, &atoms));
+		free(make(2 * lattice_A * shell[n], PN_START_SPHERE, atom, &atoms));
 		assert_int_equal(atoms, sum[n]);
 	}
+	/* four about a tetrahedral gap, two about the middle of a bond */
+	free(make(2 * lattice_A * 0.44, PN_START_SPHERE, (const double[3]){ 0.25, 0.25, 0.25 },
+		  &atoms));
+	assert_int_equal(atoms, 4);
+	free(make(2 * lattice_A * 0.36, PN_START_SPHERE, (const double[3]){ 0.25, 0.25, 0 },
+		  &atoms));
+	assert_int_equal(atoms, 2);
 	/* the six corners of the cube about an octahedral gap */
-	free(make(2 * lattice_A * 0.51, PN_START_SPHERE, 0, &atoms));
+	free(make(2 * lattice_A * 0.51, PN_START_SPHERE, gap, &atoms));
 	assert_int_equal(atoms, 6);
 }
 
@@ -47,7 +56,8 @@ static void test_sum_and_symmetry(void **state)
 	for (int on_atom = 0; on_atom < 2; on_atom++)
 		for (int shape = 0; shape < 2; shape++) {
 			size_t atoms;
-			float *map = make(20, (enum pn_start_shape)shape, on_atom, &atoms);
+			float *map =
+				make(20, (enum pn_start_shape)shape, on_atom ? atom : gap, &atoms);
 			double sum = 0, worst = 0;
 
 			for (size_t i = 0; i < EDGE * EDGE * EDGE; i++)
@@ -80,7 +90,7 @@ static void test_diameter(void **state)
 			/* 8 sqrt 2 edge^3 with (6 + 12 sqrt 3) edge^2 of surface */
 			double e = d * sqrt(M_PI / (6 + 12 * sqrt(3)));
 
-			free(make(d, (enum pn_start_shape)shape, 1, &atoms));
+			free(make(d, (enum pn_start_shape)shape, atom, &atoms));
 			found += (double)atoms;
 			expected += 4 / pow(lattice_A, 3) *
 				    (shape ? 8 * sqrt(2) * e * e * e : M_PI / 6 * d * d * d);
@@ -97,15 +107,17 @@ static void test_bad(void **state)
 	(void)state;
 	assert_non_null(map);
 	assert_int_equal(
-		pn_start_map(map, EDGE, 0.5, 3.92, 31, PN_START_SPHERE, 1, 0.5, NULL, &err),
+		pn_start_map(map, EDGE, 0.5, 3.92, 31, PN_START_SPHERE, atom, 0.5, NULL, &err),
 		PN_EARG);
 	assert_non_null(strstr(err.text, "reaches 31.0 px"));
-	assert_int_equal(pn_start_map(map, EDGE, 0.5, 3.92, 1, PN_START_SPHERE, 0, 0.5, NULL, &err),
-			 PN_EARG);
+	assert_int_equal(
+		pn_start_map(map, EDGE, 0.5, 3.92, 1, PN_START_SPHERE, gap, 0.5, NULL, &err),
+		PN_EARG);
 	assert_non_null(strstr(err.text, "no atom"));
-	assert_int_equal(pn_start_map(map, EDGE, 0.5, -1, 20, PN_START_SPHERE, 1, 0.5, NULL, &err),
-			 PN_EARG);
-	assert_int_equal(pn_start_map(map, EDGE, 0.5, 3.92, (double)NAN, PN_START_SPHERE, 1, 0.5,
+	assert_int_equal(
+		pn_start_map(map, EDGE, 0.5, -1, 20, PN_START_SPHERE, atom, 0.5, NULL, &err),
+		PN_EARG);
+	assert_int_equal(pn_start_map(map, EDGE, 0.5, 3.92, (double)NAN, PN_START_SPHERE, atom, 0.5,
 				      NULL, &err),
 			 PN_EARG);
 	free(map);
