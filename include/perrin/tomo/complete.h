@@ -37,10 +37,10 @@ void pn_complete_defaults(struct pn_complete_params *params);
  * With the residual d_k of every tilt and the spot g of a species, the amplitude of an atom at r,
  * and how far it stands out, are those of the matched filter
  *
- *	a(r) = sum_k (g * d_k)(P_k r) / (K |g|^2),   z(r) = a(r) / s
+ *	a(r) = sum_k w_k (g * d_k)(P_k r) / (|g|^2 sum_k w_k),   z(r) = a(r) / s
  *
- * with s the robust standard deviation of a over all voxels of the box. Maxima of a with z >=
- * z_min and a >= amplitude_min at least distance_min_A from all atoms are added, brightest first,
+ * with w_k the weights of the fit, 1 if there are none, and s the robust standard deviation of a
+ * over all voxels of the box. Maxima of a with z >= z_min and a >= amplitude_min at least distance_min_A from all atoms are added, brightest first,
  * each as the species whose whole atom it is nearest to; atoms of the model whose own amplitude,
  * 1 + a(r_i), is below amplitude_min are removed, and those whose brightness is nearer to that of
  * another species become of that. Between rounds all are fitted together. It ends

@@ -235,6 +235,17 @@ static double robust_sd(struct work *w, const float *map)
 
 /* ---- what is left over --------------------------------------------------------------------- */
 
+/* The weight of a tilt in the fit over the mean one. */
+static double weight_share(const struct work *w, size_t tilt)
+{
+	const double *weight = w->params->fit.weight;
+	double sum = 0;
+
+	for (size_t k = 0; weight && k < w->measured->count; k++)
+		sum += weight[k];
+	return sum > 0 ? weight[tilt] * (double)w->measured->count / sum : 1;
+}
+
 static int make_residual(struct work *w, struct pn_error *err)
 {
 	const struct pn_projections *p = w->measured;
@@ -254,9 +265,10 @@ static int make_residual(struct work *w, struct pn_error *err)
 	for (size_t k = 0; !rc && k < p->count; k++) {
 		float scale = w->tilt ? (float)w->tilt[k].scale : 1.0f;
 		float offset = w->tilt ? (float)w->tilt[k].offset : 0.0f;
+		float share = (float)weight_share(w, k);
 
 		for (size_t i = k * pixels; i < (k + 1) * pixels; i++)
-			w->residual[i] = p->image[i] - (scale * w->residual[i] + offset);
+			w->residual[i] = share * (p->image[i] - (scale * w->residual[i] + offset));
 	}
 	return rc;
 }
