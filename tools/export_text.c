@@ -206,15 +206,15 @@ static int model_of_atoms(struct pn_model **model, const struct pn_atoms_head *h
 {
 	static const char *const names[] = { "intensity", "confidence" };
 	const double(*atoms)[PN_ATOM_NUMBERS] = msg->payload;
-	char volume[24], tilts[24];
+	char volume[24], images[24];
 	int rc = pn_model_create(model, head->atoms, err);
 
 	snprintf(volume, sizeof volume, "%" PRIu64, head->volume);
-	snprintf(tilts, sizeof tilts, "%" PRIu64, head->tilts);
+	snprintf(images, sizeof images, "%" PRIu64, head->images);
 	if (!rc)
 		rc = pn_model_add_pair(*model, "volume", volume, err);
 	if (!rc)
-		rc = pn_model_add_pair(*model, "tilts", tilts, err);
+		rc = pn_model_add_pair(*model, "images", images, err);
 	for (size_t c = 0; c < PN_COUNT(names) && !rc; c++) {
 		struct pn_model_column *column;
 

@@ -198,7 +198,11 @@ static int take_volume(struct atoms *s, struct pn_ctx *ctx, const struct pn_msg 
 	}
 	s->head = (struct pn_atoms_head){ .volume = volume.volume,
 					  .state = volume.state,
-					  .tilts = volume.tilts };
+					  .particle = volume.particle,
+					  .segment = volume.segment,
+					  .images = volume.images,
+					  .disordered = (double)NAN,
+					  .diameter_nm = (double)NAN };
 	rc = find(s, &volume, in->payload, &why);
 	if (!rc)
 		rc = follow(s, &why);

@@ -212,11 +212,12 @@ static void describe(struct reconstruct *s, int final)
 	if (!s->head.volume)
 		s->head.volume = 1;
 	s->head.state = final ? PN_VOLUME_FINAL : PN_VOLUME_GROWING;
-	s->head.tilts = state->tilts;
+	s->head.images = state->tilts;
 	s->head.iterations = (uint64_t)state->last.iterations;
 	s->head.misfit = state->misfit;
 	s->head.held_out = final ? state->last.held_out : (double)NAN;
-	s->head.r1 = (double)NAN;
+	s->head.r1 = s->head.dose_e_per_A2 = s->head.resolution_A = (double)NAN;
+	s->head.scf = s->head.far = s->head.empty = (double)NAN;
 	s->head.nz = s->box.nz;
 	s->head.ny = s->box.ny;
 	s->head.nx = s->box.nx;
@@ -230,7 +231,7 @@ static int take_tilt(struct reconstruct *s, struct pn_ctx *ctx, const struct pn_
 
 	if (rc || !is_in)
 		return rc;
-	s->head.last_tilt = head->tilt;
+	s->head.last_image = head->tilt;
 	s->head.pixel_pm = head->pixel_pm;
 	s->time_ns = in->time_ns;
 	/* revisions come ahead of a new tilt: it is worth working when that is there */

@@ -8,6 +8,8 @@
  *	frames    offset_ns has count values, starts with 0 and never falls
  *	crops     spots_per_A has pairs
  *	crystal   gx_per_A and gy_per_A are both known or both not; so are the lattice's centre's
+ *	poses     quaternion has 4 values and norm 1, runner_up 4 or none
+ *	volumes   fsc has as many values as the longest edge has shells, or none
  *	truth     quaternion has 4 values and norm 1, center_A and zone_deg have 3 values
  */
 #include "perrin/stream/head.h"
@@ -23,6 +25,10 @@ const char *const pn_track_words[] = { "new", "found", NULL };
 const char *const pn_clean_words[] = { "recorded", "network", NULL };
 const char *const pn_training_words[] = { "falling", "levelled", NULL };
 const char *const pn_tilt_words[] = { "merged", "cleaned", "aligned", "withdrawn", NULL };
+const char *const pn_pose_words[] = { "oriented", "uncertain", "beginning", NULL };
+const char *const pn_relation_words[] = { "none", "same", "flip", "other", NULL };
+const char *const pn_verdict_words[] = { "continue", "enough", "structure changed",
+					 "no longer useful", NULL };
 const char *const pn_volume_words[] = { "growing", "final", NULL };
 const char *const pn_class_words[] = { "low", "high", NULL };
 
@@ -366,17 +372,94 @@ const struct pn_schema pn_tilts_schema = {
 	.payload_bytes = tilts_payload,
 };
 
+/* ---- poses --------------------------------------------------------------------------------- */
+
+static const struct pn_field poses_fields[] = {
+	{ FIELD(pn_poses_head, frame, "", "index of the frame") },
+	{ FIELD(pn_poses_head, particle, "", "number of the particle") },
+	{ FIELD(pn_poses_head, segment, "", "a new one where the structure has changed"),
+	  RANGE(1, 1e18) },
+	{ FIELD(pn_poses_head, revision, "", "0: the frame's first pose; a later one replaces it") },
+	{ FIELD(pn_poses_head, state, "", "whether the pose is to be believed"),
+	  .words = pn_pose_words },
+	{ ARRAY(pn_poses_head, quaternion, quaternion_count, "",
+		"w x y z of norm 1, turns the map into the laboratory frame"),
+	  RANGE(-1.000001, 1.000001) },
+	{ FIELD(pn_poses_head, x_px, "px", "the map's origin on the frame"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_poses_head, y_px, "px", "the map's origin on the frame"),
+	  RANGE(-PLACE_PX_MAX, PLACE_PX_MAX) },
+	{ FIELD(pn_poses_head, score, "", "correlation with the map before the frame went into it"),
+	  RANGE(-1.000001, 1.000001) },
+	{ FIELD(pn_poses_head, height, "", "factor of the map in the image"), RANGE(-1e300, 1e300) },
+	{ FIELD(pn_poses_head, angle_uncertainty_deg, "deg", "rms of the three angles"),
+	  RANGE(0, 1e6), .nullable = 1 },
+	{ FIELD(pn_poses_head, shift_uncertainty_px, "px", "rms of x and y"), RANGE(0, 1e6),
+	  .nullable = 1 },
+	{ FIELD(pn_poses_head, probability, "", "of all orientations within 5 deg"), RANGE(0, 1.000001),
+	  .nullable = 1 },
+	{ FIELD(pn_poses_head, entropy, "", "of the posterior over the candidates, in nats"),
+	  RANGE(0, 1e3), .nullable = 1 },
+	{ ARRAY(pn_poses_head, runner_up, runner_up_count, "",
+		"best orientation farther than 5 deg, w x y z"),
+	  RANGE(-1.000001, 1.000001) },
+	{ FIELD(pn_poses_head, runner_up_probability, "", "of orientations within 5 deg of it"),
+	  RANGE(0, 1.000001), .nullable = 1 },
+	{ FIELD(pn_poses_head, runner_up_is, "", "the same but for a symmetry of the crystal, or not"),
+	  .words = pn_relation_words },
+	{ FIELD(pn_poses_head, step_deg, "deg", "rms turn from frame to frame"), RANGE(0, 1e3),
+	  .nullable = 1 },
+	{ FIELD(pn_poses_head, rotation_rad2_per_s, "rad^2/s", "rotational diffusion"),
+	  RANGE(0, 1e12), .nullable = 1 },
+	{ FIELD(pn_poses_head, translation_A2_per_s, "A^2/s", "translational diffusion"),
+	  RANGE(0, 1e18), .nullable = 1 },
+	{ FIELD(pn_poses_head, half, "", "of the map"), RANGE(0, 1) },
+	{ FIELD(pn_poses_head, map, "", "references it was matched with; 0: the start map") },
+	{ FIELD(pn_poses_head, weight, "", "in the map; 0: left out"), RANGE(0, 1e6) },
+	{ NULL },
+};
+
+static int poses_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	const struct pn_poses_head *h = head;
+	double norm = 0;
+
+	if (h->quaternion_count != 4 || h->runner_up_count % 4)
+		return pn_error_set(err, PN_EFRAME,
+				    "poses: %" PRIu64 " quaternion, %" PRIu64
+				    " runner_up values; 4, and 4 or none are needed",
+				    h->quaternion_count, h->runner_up_count);
+	for (unsigned i = 0; i < 4; i++)
+		norm += h->quaternion[i] * h->quaternion[i];
+	if (fabs(norm - 1) > 1e-6)
+		return pn_error_set(err, PN_EFRAME, "poses.quaternion: squared norm %.9g, not 1",
+				    norm);
+	*bytes = 0;
+	return PN_OK;
+}
+
+const struct pn_schema pn_poses_schema = {
+	.type = "poses",
+	.help = "How a particle stood on one frame. No payload.",
+	.version = 1,
+	.size = sizeof(struct pn_poses_head),
+	.fields = poses_fields,
+	.payload_bytes = poses_payload,
+};
+
 /* ---- volumes ------------------------------------------------------------------------------- */
 
 static const struct pn_field volumes_fields[] = {
 	{ FIELD(pn_volumes_head, volume, "", "1, 2, ..."), RANGE(1, 1e18) },
 	{ FIELD(pn_volumes_head, state, "", "more tilts may come, or not"), .words = pn_volume_words },
-	{ FIELD(pn_volumes_head, tilts, "", "in it"), RANGE(1, 1e9) },
-	{ FIELD(pn_volumes_head, last_tilt, "", "number of the one that came last") },
+	{ FIELD(pn_volumes_head, particle, "", "number of the particle") },
+	{ FIELD(pn_volumes_head, segment, "", "of a tumbling particle, from 1; 0: a tilt series") },
+	{ FIELD(pn_volumes_head, images, "", "tilts or frames in it"), RANGE(1, 1e12) },
+	{ FIELD(pn_volumes_head, last_image, "", "number of the one that came last") },
 	{ FIELD(pn_volumes_head, iterations, "", "done since the last volume") },
-	{ FIELD(pn_volumes_head, misfit, "", "|A u - p| / |p| over all tilts"), RANGE(0, 1e300),
+	{ FIELD(pn_volumes_head, misfit, "", "|A u - p| / |p| over all images"), RANGE(0, 1e300),
 	  .nullable = 1 },
-	{ FIELD(pn_volumes_head, r1, "", "mean over the tilts of sum |A u - p| / sum |p|"),
+	{ FIELD(pn_volumes_head, r1, "", "mean over the images of sum |A u - p| / sum |p|"),
 	  RANGE(0, 1e300), .nullable = 1 },
 	{ FIELD(pn_volumes_head, r1_new, "", "the same of the newest tilt, before it went in"),
 	  RANGE(0, 1e300), .nullable = 1 },
@@ -386,6 +469,19 @@ static const struct pn_field volumes_fields[] = {
 	{ FIELD(pn_volumes_head, ny, "px", "rows"), RANGE(1, SIDE_PX_MAX) },
 	{ FIELD(pn_volumes_head, nx, "px", "columns"), RANGE(1, SIDE_PX_MAX) },
 	{ FIELD(pn_volumes_head, pixel_pm, "pm", "voxel size"), RANGE(1e-3, 1e9), .nullable = 1 },
+	{ FIELD(pn_volumes_head, dose_e_per_A2, "e/A^2", "of the images in it"), RANGE(0, 1e18),
+	  .nullable = 1 },
+	{ FIELD(pn_volumes_head, resolution_A, "A", "where the FSC of the halves falls below 0.143"),
+	  RANGE(0, 1e9), .nullable = 1 },
+	{ ARRAY(pn_volumes_head, fsc, fsc_count, "",
+		"Fourier shell correlation of the halves, by cycles per longest edge"),
+	  RANGE(-1.000001, 1.000001) },
+	{ FIELD(pn_volumes_head, scf, "", "sampling compensation factor, 1: even coverage"),
+	  RANGE(0, 1.1), .nullable = 1 },
+	{ FIELD(pn_volumes_head, far, "", "conical FSC areas, smallest over largest"), RANGE(0, 1),
+	  .nullable = 1 },
+	{ FIELD(pn_volumes_head, empty, "", "part of the views that no image is near to"),
+	  RANGE(0, 1), .nullable = 1 },
 	{ NULL },
 };
 
@@ -397,13 +493,19 @@ static int volumes_payload(const void *head, uint64_t *bytes, struct pn_error *e
 		return pn_error_set(err, PN_EFRAME,
 				    "volumes: [%" PRIu64 "][%" PRIu64 "][%" PRIu64 "] is no volume",
 				    h->nz, h->ny, h->nx);
+	if (h->fsc_count && h->fsc_count != (h->nx > h->ny ? h->nx : h->ny) / 2 + 1 &&
+	    h->fsc_count != h->nz / 2 + 1)
+		return pn_error_set(err, PN_EFRAME,
+				    "volumes: %" PRIu64 " shells of %" PRIu64 " x %" PRIu64
+				    " x %" PRIu64 " voxels",
+				    h->fsc_count, h->nz, h->ny, h->nx);
 	return PN_OK;
 }
 
 const struct pn_schema pn_volumes_schema = {
 	.type = "volumes",
-	.help = "A reconstruction as it grows. Payload: f4 [nz][ny][nx], the tilt axis along y.",
-	.version = 1,
+	.help = "A reconstruction as it grows. Payload: f4 [nz][ny][nx]; of a tilt series the axis along y.",
+	.version = 2,
 	.size = sizeof(struct pn_volumes_head),
 	.fields = volumes_fields,
 	.payload_bytes = volumes_payload,
@@ -414,7 +516,9 @@ const struct pn_schema pn_volumes_schema = {
 static const struct pn_field atoms_fields[] = {
 	{ FIELD(pn_atoms_head, volume, "", "number of the volume they were found in"), RANGE(1, 1e18) },
 	{ FIELD(pn_atoms_head, state, "", "as the volume's"), .words = pn_volume_words },
-	{ FIELD(pn_atoms_head, tilts, "", "in that volume") },
+	{ FIELD(pn_atoms_head, particle, "", "as the volume's") },
+	{ FIELD(pn_atoms_head, segment, "", "as the volume's") },
+	{ FIELD(pn_atoms_head, images, "", "in that volume") },
 	{ FIELD(pn_atoms_head, atoms, "", "in the payload"), RANGE(0, 1e12) },
 	{ FIELD(pn_atoms_head, second_pass, "", "of them found by the second pass") },
 	{ FIELD(pn_atoms_head, strength_min, "", "weaker peaks were none"), .nullable = 1 },
@@ -422,6 +526,10 @@ static const struct pn_field atoms_fields[] = {
 		"rms displacement of the atoms that the last volume had too"),
 	  RANGE(0, 1e12), .nullable = 1 },
 	{ FIELD(pn_atoms_head, kept, "", "atoms that the last volume had too") },
+	{ FIELD(pn_atoms_head, disordered, "", "part of the atoms, by bond order"), RANGE(0, 1),
+	  .nullable = 1 },
+	{ FIELD(pn_atoms_head, diameter_nm, "nm", "of the sphere of as many atoms of the bulk"),
+	  RANGE(0, 1e9), .nullable = 1 },
 	{ NULL },
 };
 
@@ -438,10 +546,56 @@ const struct pn_schema pn_atoms_schema = {
 	.type = "atoms",
 	.help = "The atoms of a volume. Payload: f8 [atoms][6]: x y z in A from the voxel n/2 of each "
 		"axis, atomic number, integrated intensity, confidence.",
-	.version = 1,
+	.version = 2,
 	.size = sizeof(struct pn_atoms_head),
 	.fields = atoms_fields,
 	.payload_bytes = atoms_payload,
+};
+
+/* ---- advice -------------------------------------------------------------------------------- */
+
+static const struct pn_field advice_fields[] = {
+	{ FIELD(pn_advice_head, advice, "", "1, 2, ..."), RANGE(1, 1e18) },
+	{ FIELD(pn_advice_head, particle, "", "number of the particle") },
+	{ FIELD(pn_advice_head, segment, "", "of a tumbling particle, from 1; 0: a tilt series") },
+	{ FIELD(pn_advice_head, verdict, "", "go on or not"), .words = pn_verdict_words },
+	{ FIELD(pn_advice_head, confidence, "", "of the verdict"), RANGE(0, 1) },
+	{ FIELD(pn_advice_head, images, "", "tilts, or frames of the segment") },
+	{ FIELD(pn_advice_head, dose_e_per_A2, "e/A^2", "that the particle has had"), RANGE(0, 1e18),
+	  .nullable = 1 },
+	{ FIELD(pn_advice_head, resolution_A, "A", "now"), RANGE(0, 1e9), .nullable = 1 },
+	{ FIELD(pn_advice_head, next_resolution_A, "A", "after next_images more"), RANGE(0, 1e9),
+	  .nullable = 1 },
+	{ FIELD(pn_advice_head, next_images, "", "that the prediction is for") },
+	{ FIELD(pn_advice_head, gain_pm_per_s, "pm/s", "of resolution, as predicted"),
+	  RANGE(-1e12, 1e12), .nullable = 1 },
+	{ FIELD(pn_advice_head, atoms_kept, "", "part of the atoms that the last map had too"),
+	  RANGE(0, 1), .nullable = 1 },
+	{ FIELD(pn_advice_head, score_fading, "A^2/e",
+		"relative change of the score of new images per 1000 e/A^2"),
+	  RANGE(-1e12, 1e12), .nullable = 1 },
+	{ FIELD(pn_advice_head, next_theta_deg, "deg", "tilt that would tell most"),
+	  RANGE(-360, 360), .nullable = 1 },
+	{ FIELD(pn_advice_head, reasons, "", "in words, with the numbers"),
+	  .capacity = PN_REASONS_BYTES },
+	{ NULL },
+};
+
+static int no_payload(const void *head, uint64_t *bytes, struct pn_error *err)
+{
+	(void)head;
+	(void)err;
+	*bytes = 0;
+	return PN_OK;
+}
+
+const struct pn_schema pn_advice_schema = {
+	.type = "advice",
+	.help = "Whether to go on. No payload.",
+	.version = 1,
+	.size = sizeof(struct pn_advice_head),
+	.fields = advice_fields,
+	.payload_bytes = no_payload,
 };
 
 /* ---- specimen ------------------------------------------------------------------------------ */
@@ -475,6 +629,6 @@ const struct pn_schema pn_specimen_schema = {
 
 const struct pn_schema *const pn_schemas[] = {
 	&pn_frames_schema,  &pn_crops_schema,   &pn_crystal_schema, &pn_truth_schema,
-	&pn_specimen_schema, &pn_weights_schema, &pn_tilts_schema,   &pn_volumes_schema,
-	&pn_atoms_schema,   NULL,
+	&pn_specimen_schema, &pn_weights_schema, &pn_tilts_schema,   &pn_poses_schema,
+	&pn_volumes_schema, &pn_atoms_schema,   &pn_advice_schema,  NULL,
 };

@@ -372,7 +372,12 @@ static void make_volumes(struct message *m, enum kind kind, uint64_t volume)
 	uint64_t side = kind == ONE_PIXEL ? 1 : kind == SHAPE ? 19 : 24;
 
 	*h = (struct pn_volumes_head){ .volume = 1 + volume,
-				       .tilts = 1 + volume,
+				       .images = 1 + volume,
+				       .dose_e_per_A2 = NAN,
+				       .resolution_A = NAN,
+				       .scf = NAN,
+				       .far = NAN,
+				       .empty = NAN,
 				       .misfit = NAN,
 				       .r1 = NAN,
 				       .r1_new = NAN,

@@ -62,8 +62,8 @@ static void grows(void **state)
 		const struct pn_volumes_head *head = rig.out[k].head;
 
 		assert_int_equal(head->volume, k + 1);
-		assert_int_equal(head->tilts, k + 1);
-		assert_int_equal(head->last_tilt, at);
+		assert_int_equal(head->images, k + 1);
+		assert_int_equal(head->last_image, at);
 		assert_int_equal(head->state, PN_VOLUME_GROWING);
 		assert_int_equal(isnan(head->r1_new), k == 0);
 		assert_true(head->misfit < (k < 4 ? 0.95 : 0.5));

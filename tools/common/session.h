@@ -63,8 +63,10 @@ struct pn_stream_facts {
 		struct pn_specimen_head specimen;
 		struct pn_weights_head weights;
 		struct pn_tilts_head tilts;
+		struct pn_poses_head poses;
 		struct pn_volumes_head volumes;
 		struct pn_atoms_head atoms;
+		struct pn_advice_head advice;
 	} head;
 };
 

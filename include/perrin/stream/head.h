@@ -24,6 +24,7 @@
 
 #define PN_BATCH_MAX 256 /* frames in one message                       */
 #define PN_SPOTS_MAX 32  /* static background lattice spots in a head   */
+#define PN_REASONS_BYTES 512 /* of an advice's reasons, with the NUL    */
 
 enum pn_field_type {
 	PN_FIELD_U64,   /* uint64_t                                                            */
@@ -165,14 +166,49 @@ struct pn_tilts_head {
 extern const char *const pn_tilt_words[]; /* "merged", "cleaned", "aligned", "withdrawn" */
 enum { PN_TILT_MERGED, PN_TILT_CLEANED, PN_TILT_ALIGNED, PN_TILT_WITHDRAWN };
 
+#define PN_SHELLS_MAX 257 /* of a Fourier shell correlation in a head */
+
+/** poses: how a particle stood on one frame. No payload. */
+struct pn_poses_head {
+	uint64_t frame, particle;
+	uint64_t segment;          /* 1, 2, ...: a new one where the structure has changed   */
+	uint64_t revision;         /* 0: the first pose of the frame; a later one replaces it */
+	int state;                 /* pn_pose_words                                          */
+	double quaternion[4];      /* w x y z, turns the map into the laboratory frame       */
+	uint64_t quaternion_count; /* 4                                                      */
+	double x_px, y_px;         /* of the map's origin on the frame                       */
+	double score, height;      /* correlation with the map; the map's factor in the image */
+	double angle_uncertainty_deg, shift_uncertainty_px; /* nullable                      */
+	double probability, entropy; /* nullable                                             */
+	double runner_up[4];
+	uint64_t runner_up_count;  /* 0 or 4                                                 */
+	double runner_up_probability; /* nullable                                            */
+	int runner_up_is;          /* pn_relation_words                                      */
+	double step_deg;           /* rms turn per frame, as estimated; nullable             */
+	double rotation_rad2_per_s, translation_A2_per_s; /* diffusion; nullable             */
+	uint64_t half;             /* 0, 1: of the map it is matched with and goes into      */
+	uint64_t map;              /* references it was matched with; 0: the start map       */
+	double weight;             /* in the map; 0: left out                                */
+};
+extern const char *const pn_pose_words[]; /* "oriented", "uncertain", "beginning" */
+extern const char *const pn_relation_words[]; /* "none", "same", "flip", "other" */
+enum { PN_POSED_ORIENTED, PN_POSED_UNCERTAIN, PN_POSED_BEGINNING };
+
 /** volumes: a reconstruction as it grows. Payload: f32 [nz][ny][nx]. */
 struct pn_volumes_head {
 	uint64_t volume;           /* 1, 2, ...                                              */
 	int state;                 /* pn_volume_words                                        */
-	uint64_t tilts, last_tilt, iterations;
+	uint64_t particle, segment; /* of a tumbling particle; 0, 0: a tilt series           */
+	uint64_t images, last_image, iterations; /* tilts, or frames                         */
 	double misfit, r1, r1_new, held_out; /* nullable                                     */
 	uint64_t nz, ny, nx;
 	double pixel_pm;           /* nullable                                               */
+	double dose_e_per_A2;      /* of the images in it; nullable                          */
+	/* of the halves of the images, each with a map of its own: */
+	double resolution_A;       /* where the correlation falls below 0.143; nullable      */
+	double fsc[PN_SHELLS_MAX]; /* by cycles per longest edge, from 0                     */
+	uint64_t fsc_count;        /* 0: no halves                                           */
+	double scf, far, empty;    /* coverage: perrin/orient/sampling.h; nullable           */
 };
 extern const char *const pn_volume_words[]; /* "growing", "final" */
 enum { PN_VOLUME_GROWING, PN_VOLUME_FINAL };
@@ -183,17 +219,40 @@ enum { PN_VOLUME_GROWING, PN_VOLUME_FINAL };
 struct pn_atoms_head {
 	uint64_t volume;
 	int state;                 /* pn_volume_words                                        */
-	uint64_t tilts, atoms, second_pass;
+	uint64_t particle, segment; /* as the volume's                                       */
+	uint64_t images, atoms, second_pass;
 	double strength_min;       /* nullable                                               */
 	double moved_pm;           /* rms, since the last volume; nullable                   */
 	uint64_t kept;             /* atoms the last volume had too                          */
+	double disordered;         /* part of the atoms, by bond order; nullable             */
+	double diameter_nm;        /* of the sphere of as many atoms of the bulk; nullable   */
 };
+
+/** advice: whether to go on. No payload. */
+struct pn_advice_head {
+	uint64_t advice;           /* 1, 2, ...                                              */
+	uint64_t particle, segment; /* 0, 0: a tilt series                                   */
+	int verdict;               /* pn_verdict_words                                       */
+	double confidence;         /* 0..1                                                   */
+	uint64_t images;           /* tilts, or frames of the segment                        */
+	double dose_e_per_A2;      /* that the particle has had; nullable                    */
+	double resolution_A, next_resolution_A; /* now, and after next_images more; nullable */
+	uint64_t next_images;
+	double gain_pm_per_s;      /* of resolution, as predicted; nullable                  */
+	double atoms_kept;         /* part of the atoms that the last map had too; nullable  */
+	double score_fading;       /* relative change of the score of new images per 1000
+				    * e/A^2; nullable                                         */
+	double next_theta_deg;     /* tilt that would tell most; nullable                    */
+	char reasons[PN_REASONS_BYTES]; /* in words, with the numbers                        */
+};
+extern const char *const pn_verdict_words[];
+enum { PN_VERDICT_CONTINUE, PN_VERDICT_ENOUGH, PN_VERDICT_CHANGED, PN_VERDICT_USELESS };
 
 /** pn_schemas - all types, ended by NULL. */
 extern const struct pn_schema *const pn_schemas[];
 extern const struct pn_schema pn_frames_schema, pn_crops_schema, pn_crystal_schema,
 	pn_truth_schema, pn_specimen_schema, pn_weights_schema, pn_tilts_schema,
-	pn_volumes_schema, pn_atoms_schema;
+	pn_poses_schema, pn_volumes_schema, pn_atoms_schema, pn_advice_schema;
 
 /** pn_schema_find - by the type's name; NULL if there is none. */
 const struct pn_schema *pn_schema_find(const char *type);

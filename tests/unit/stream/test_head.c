@@ -66,6 +66,10 @@ static void fill_field(const struct pn_field *field, enum sample sample, char *h
 					  : sample == RANDOM ? PN_U16
 							     : PN_U8;
 		break;
+	case PN_FIELD_TEXT:
+		if (sample != LOWEST)
+			memset(value, 'r', sample == HIGHEST ? field->capacity - 1 : 7);
+		break;
 	case PN_FIELD_F64S:
 	case PN_FIELD_I64S:
 		*(uint64_t *)(head + field->count_off) = sample == LOWEST ? 0 : field->capacity;
@@ -99,6 +103,19 @@ static void fill(const struct pn_schema *schema, enum sample sample, void *head)
 		memcpy(h->quaternion, sample == LOWEST ? still : turned, sizeof still);
 		h->quaternion_count = 4;
 		h->center_count = h->zone_count = 3;
+	}
+	if (schema == &pn_poses_schema) {
+		struct pn_poses_head *h = head;
+		const double turned[4] = { -0.1, 0.7, 0.7, -0.1 }, still[4] = { 0, 0, 1, 0 };
+
+		memcpy(h->quaternion, sample == LOWEST ? still : turned, sizeof still);
+		h->quaternion_count = 4;
+	}
+	if (schema == &pn_volumes_schema) {
+		struct pn_volumes_head *h = head;
+
+		if (h->fsc_count)
+			h->nz = 2 * h->fsc_count - 2;
 	}
 }
 
@@ -300,7 +317,8 @@ static void test_types(void **state)
 						   bad);
 
 				refused(schema, bad, n, field->key);
-				refused(schema, bad, n, "wrong type");
+				refused(schema, bad, n,
+					field->type == PN_FIELD_TEXT ? "not a text" : "wrong type");
 			}
 		refused(schema, bad, rebuild(good, count, REPLACE, 0, &some_text, bad),
 			"another type");
@@ -363,6 +381,8 @@ static void test_encoder_refuses(void **state)
 		struct pn_crops_head crops;
 		struct pn_crystal_head crystal;
 		struct pn_truth_head truth;
+		struct pn_poses_head poses;
+		struct pn_volumes_head volumes;
 	} head;
 	char buf[PN_HEAD_BYTES_MAX];
 	size_t bytes;
@@ -398,6 +418,10 @@ static void test_encoder_refuses(void **state)
 	REFUSE(pn_truth_schema, head.truth.quaternion_count = 3, "quaternion");
 	REFUSE(pn_truth_schema, head.truth.quaternion[0] = 0.51, "norm");
 	REFUSE(pn_truth_schema, head.truth.zone_count = 2, "zone_deg");
+	REFUSE(pn_poses_schema, head.poses.quaternion_count = 3, "quaternion");
+	REFUSE(pn_poses_schema, head.poses.quaternion[1] = 0.51, "norm");
+	REFUSE(pn_poses_schema, head.poses.runner_up_count = 2, "runner_up");
+	REFUSE(pn_volumes_schema, head.volumes.fsc_count = 2, "shells");
 #undef REFUSE
 }
 
