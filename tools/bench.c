@@ -21,7 +21,7 @@
 static const struct bench_row *const benches[] = {
 	&bench_recording, &bench_hop,  &bench_small, &bench_crystal, &bench_track,
 	&bench_latency,   &bench_twin, &bench_atoms, &bench_denoise,
-	&bench_tomo,    &bench_samples, NULL,
+	&bench_tomo,    &bench_orient, &bench_samples, NULL,
 };
 
 struct bench_options {

@@ -9,7 +9,7 @@ extern const struct pn_command pn_command_run, pn_command_replay, pn_command_twi
 	pn_command_top, pn_command_info, pn_command_verify, pn_command_export, pn_command_score,
 	pn_command_denoise, pn_command_align, pn_command_reconstruct, pn_command_project,
 	pn_command_trace, pn_command_fit, pn_command_atoms, pn_command_compare, pn_command_doctor,
-	pn_command_bench;
+	pn_command_bench, pn_command_advise;
 
 /* clang-format off */
 const struct pn_command *const pn_commands[] = {
@@ -18,6 +18,7 @@ const struct pn_command *const pn_commands[] = {
 	&pn_command_twin,
 	&pn_command_send,
 	&pn_command_top,
+	&pn_command_advise,
 	&pn_command_info,
 	&pn_command_verify,
 	&pn_command_export,

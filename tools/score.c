@@ -8,12 +8,14 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 struct score_options {
 	char session[PN_PARAM_TEXT_MAX], truth[PN_PARAM_TEXT_MAX];
 	char crops[PN_PARAM_TEXT_MAX], crystal[PN_PARAM_TEXT_MAX];
 	struct pn_score_limits limits;
 	double tolerance_A;
+	int64_t segment;
 	int json;
 };
 
@@ -21,7 +23,7 @@ struct score_options {
 static const struct pn_param params[] = {
 	{ .name = "session",
 	  .help = "the session with the results; or a file of traced atoms, then one of the true "
-		  "ones",
+		  "ones; or the word poses, then a session",
 	  .type = PN_PARAM_TEXT,
 	  .off = OFF(session),
 	  .positional = 1,
@@ -73,6 +75,11 @@ static const struct pn_param params[] = {
 	  .def = 1,
 	  .min = 0.001,
 	  .max = 1000 },
+	{ .name = "segment",
+	  .help = "of poses: this one alone; 0: all",
+	  .type = PN_PARAM_I64,
+	  .off = OFF(segment),
+	  .max = 1e18 },
 	{ .name = "json",
 	  .help = "print the result as JSON",
 	  .type = PN_PARAM_BOOL,
@@ -195,6 +202,24 @@ static void print_json(const struct pn_scores *s, const struct pn_score_limits *
 	pn_json_end(&json);
 }
 
+static int run_poses(const struct score_options *options, const char *session, struct pn_error *err)
+{
+	struct pn_poses_scores scores;
+	const struct pn_poses_options poses = {
+		.session = session,
+		.truth = options->truth[0] ? options->truth : session,
+		.segment = (uint64_t)options->segment,
+		.within_px = options->limits.within_px,
+		.tolerance_A = options->tolerance_A,
+	};
+	int rc = pn_score_poses(&scores, &poses, err);
+
+	if (!rc)
+		pn_poses_print(&scores, options->json);
+	pn_poses_forget(&scores);
+	return rc;
+}
+
 static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 {
 	const struct score_options *options = arg;
@@ -207,12 +232,15 @@ static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 		.crystal = options->crystal,
 	};
 
+	if (!strcmp(options->session, "poses") && extra_count == 1)
+		return run_poses(options, extra[0], err);
 	if (pn_score_is_model(options->session) && extra_count == 1)
 		return pn_score_models(options->session, extra[0], options->tolerance_A,
 				       options->json, err);
 	if (pn_score_is_model(options->session) || extra_count)
 		return pn_error_set(err, PN_EARG,
-				    "one session, or a file of atoms and one of true atoms");
+				    "one session, or a file of atoms and one of true atoms, or "
+				    "poses and a session");
 
 	int rc = pn_score_read(&lists, &paths, err);
 
@@ -230,7 +258,7 @@ static int run(void *arg, char **extra, int extra_count, struct pn_error *err)
 const struct pn_command pn_command_score = {
 	.name = "score",
 	.brief = "compare results with the truth of the twin",
-	.usage = "SESSION [--truth SESSION2] | ATOMS.xyz TRUTH.xyz [flags]",
+	.usage = "SESSION [--truth SESSION2] | ATOMS.xyz TRUTH.xyz | poses SESSION [flags]",
 	.params = params,
 	.takes_extra = 1,
 	.options_size = sizeof(struct score_options),

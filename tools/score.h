@@ -4,6 +4,8 @@
 #define PERRIN_TOOLS_SCORE_H
 
 #include "perrin/base/status.h"
+#include "perrin/orient/symmetry.h"
+#include "perrin/stream/message.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -134,5 +136,74 @@ int pn_score_is_model(const char *path);
 /** pn_score_models - compare a traced model with the true one (perrin/atoms/score.h) and print. */
 int pn_score_models(const char *path, const char *truth_path, double tolerance_A, int as_json,
 		    struct pn_error *err);
+
+/**
+ * pn_score_each - hand every record of SESSION/STREAM to @take, which ends it by an error of its
+ * own. A stream that is not there has no records.
+ */
+typedef int pn_score_take(void *arg, const struct pn_msg *msg, struct pn_error *err);
+int pn_score_each(const char *session, const char *stream, pn_score_take *take, void *arg,
+		  struct pn_error *err);
+
+/* ---- poses --------------------------------------------------------------------------------- */
+
+/** Which poses of the frames: of each the one of the latest revision, or the first one, as it was
+ * live; all, or those that went into the map. */
+enum pn_poses_set {
+	PN_POSES_LATEST,
+	PN_POSES_LATEST_USED,
+	PN_POSES_LIVE,
+	PN_POSES_LIVE_USED,
+	PN_POSES_SETS
+};
+
+/** Atoms of a segment's last volume against the specimen at the middle of the segment. */
+struct pn_poses_atoms {
+	int compared;     /* 0: no atoms, or no specimen                                      */
+	uint64_t version; /* of the specimen */
+	size_t found, truth, matched, missed, false_atoms;
+	double rmsd_pm;   /* three-dimensional; NaN: none matched                             */
+	double angle_deg; /* of the motion that docks them                                    */
+};
+
+/** One particle in one segment. */
+struct pn_poses_group {
+	uint64_t particle, segment, truth_particle, first_frame, last_frame;
+	size_t stray;                              /* poses further than within_px from any */
+	struct pn_pose_score score[PN_POSES_SETS]; /* count 0: there are none               */
+	double step_deg, true_step_deg;            /* rms turn per frame; NaN: not known    */
+	double rotation_rad2_per_s, true_rotation_rad2_per_s;
+	double pixel_pm; /* NaN: not known */
+	struct pn_poses_atoms atoms;
+};
+
+struct pn_poses_scores {
+	struct pn_poses_group *group;
+	size_t count;
+};
+
+struct pn_poses_options {
+	const char *session, *truth;
+	uint64_t segment; /* 0: all                                           */
+	double within_px; /* a pose further from any particle is of none      */
+	double tolerance_A;
+};
+
+/**
+ * pn_score_poses - compare the streams poses and atoms with truth and specimen.
+ *
+ * A pose belongs to the particle that is nearest on its frame. Poses are compared up to one
+ * rotation and one shift per group (pn_pose_score); the atoms by a rigid motion of their own. The
+ * true step is the root of the mean squared turn of the truth from frame to frame, D_r that over 6
+ * times the time between them.
+ *
+ * Errors: PN_ENOENT (no session, no truth, no poses), PN_ENOMEM. pn_poses_forget frees it.
+ */
+int pn_score_poses(struct pn_poses_scores *scores, const struct pn_poses_options *options,
+		   struct pn_error *err);
+void pn_poses_forget(struct pn_poses_scores *scores);
+
+/** pn_poses_print - as a table, or as JSON. */
+void pn_poses_print(const struct pn_poses_scores *scores, int as_json);
 
 #endif

@@ -24,8 +24,9 @@ static int grow(void **items, size_t *capacity, size_t size, struct pn_error *er
 	return PN_OK;
 }
 
-static int take_truth(struct pn_score_lists *lists, const struct pn_msg *msg, struct pn_error *err)
+static int take_truth(void *arg, const struct pn_msg *msg, struct pn_error *err)
 {
+	struct pn_score_lists *lists = arg;
 	struct pn_truth_head h;
 	int rc = pn_msg_decode(&pn_truth_schema, msg, &h, err);
 
@@ -45,8 +46,9 @@ static int take_truth(struct pn_score_lists *lists, const struct pn_msg *msg, st
 	return PN_OK;
 }
 
-static int take_crop(struct pn_score_lists *lists, const struct pn_msg *msg, struct pn_error *err)
+static int take_crop(void *arg, const struct pn_msg *msg, struct pn_error *err)
 {
+	struct pn_score_lists *lists = arg;
 	struct pn_crops_head h;
 	int rc = pn_msg_decode(&pn_crops_schema, msg, &h, err);
 
@@ -59,9 +61,9 @@ static int take_crop(struct pn_score_lists *lists, const struct pn_msg *msg, str
 	return PN_OK;
 }
 
-static int take_crystal(struct pn_score_lists *lists, const struct pn_msg *msg,
-			struct pn_error *err)
+static int take_crystal(void *arg, const struct pn_msg *msg, struct pn_error *err)
 {
+	struct pn_score_lists *lists = arg;
 	struct pn_crystal_head h;
 	int rc = pn_msg_decode(&pn_crystal_schema, msg, &h, err);
 
@@ -81,29 +83,37 @@ static int take_crystal(struct pn_score_lists *lists, const struct pn_msg *msg,
 	return PN_OK;
 }
 
-/* Every record of SESSION/STREAM; none if the stream is not there and @optional. */
-static int read_stream(struct pn_score_lists *lists, const char *session, const char *stream,
-		       int optional,
-		       int (*take)(struct pn_score_lists *lists, const struct pn_msg *msg,
-				   struct pn_error *err),
-		       struct pn_error *err)
+int pn_score_each(const char *session, const char *stream, pn_score_take *take, void *arg,
+		  struct pn_error *err)
 {
 	struct pn_log_reader *reader = NULL;
 	struct pn_msg msg;
 	char dir[PATH_MAX];
 	int rc = pn_path_join(dir, session, stream, err);
 
-	if (!rc && optional && access(dir, F_OK))
+	if (!rc && access(dir, F_OK))
 		return PN_OK;
 	if (!rc)
 		rc = pn_log_read_open(&reader, dir, NULL, 0, 0, err);
 	if (rc)
 		return rc;
-	lists->streams++;
-	while (!(rc = pn_log_read(reader, &msg, err)) && !(rc = take(lists, &msg, err)))
+	while (!(rc = pn_log_read(reader, &msg, err)) && !(rc = take(arg, &msg, err)))
 		;
 	pn_log_read_close(reader);
 	return rc == PN_EEND || rc == PN_EAGAIN ? PN_OK : pn_error_wrap(err, "%s", dir);
+}
+
+/* The same; counted if the stream is there. */
+static int read_stream(struct pn_score_lists *lists, const char *session, const char *stream,
+		       pn_score_take *take, struct pn_error *err)
+{
+	char dir[PATH_MAX];
+	int rc = pn_path_join(dir, session, stream, err);
+
+	if (rc)
+		return rc;
+	lists->streams += !access(dir, F_OK);
+	return pn_score_each(session, stream, take, lists, err);
 }
 
 static int by_frame(const void *a, const void *b)
@@ -123,15 +133,15 @@ int pn_score_read(struct pn_score_lists *lists, const struct pn_score_paths *pat
 	if (!rc)
 		rc = pn_session_check(paths->truth, err);
 	if (!rc)
-		rc = read_stream(lists, paths->truth, "truth", 0, take_truth, err);
+		rc = read_stream(lists, paths->truth, "truth", take_truth, err);
 	if (!rc && !lists->truths.count)
 		return pn_error_set(err, PN_ENOENT,
 				    "%s/truth: no record; only movies of the twin have a truth",
 				    paths->truth);
 	if (!rc)
-		rc = read_stream(lists, paths->session, paths->crops, 1, take_crop, err);
+		rc = read_stream(lists, paths->session, paths->crops, take_crop, err);
 	if (!rc)
-		rc = read_stream(lists, paths->session, paths->crystal, 1, take_crystal, err);
+		rc = read_stream(lists, paths->session, paths->crystal, take_crystal, err);
 	if (!rc && lists->streams < 2)
 		return pn_error_set(err, PN_ENOENT, "%s: has neither a stream %s nor %s",
 				    paths->session, paths->crops, paths->crystal);

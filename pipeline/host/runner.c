@@ -13,6 +13,7 @@
 
 #define MARKS_MAX       64  /* checkpoints whose outputs are not durable yet */
 #define SERVICE_EVERY   16  /* messages between two looks at disk and links, when busy */
+#define CHECKPOINT_PART 20      /* a checkpoint of a second is followed by so many without */
 #define ACK_EVERY       64  /* messages of a source after which a checkpoint lets it be acknowledged */
 #define END_WAIT_NS     (2 * PN_NS_PER_S) /* for a producer to hear again that its end is known */
 #define TELL_NS         (PN_NS_PER_MS / 4) /* between two notices of new records, when busy */
@@ -514,6 +515,15 @@ static int acknowledge(struct pn_runner *r, struct pn_error *err)
 
 /* ---- one step ------------------------------------------------------------------------------ */
 
+/* A stage of much memory is not to spend its time on checkpoints: they take a part of it at most. */
+static int64_t next_checkpoint_ns(const struct pn_runner *r, int64_t begun_ns)
+{
+	int64_t ended_ns = pn_now_ns(), took_ns = ended_ns - begun_ns;
+	int64_t rest_ns = r->config.checkpoint_ms * PN_NS_PER_MS;
+
+	return ended_ns + (rest_ns > CHECKPOINT_PART * took_ns ? rest_ns : CHECKPOINT_PART * took_ns);
+}
+
 static int service(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
 {
 	for (unsigned i = 0; i < r->output_count; i++) {
@@ -537,7 +547,7 @@ static int service(struct pn_runner *r, int64_t now_ns, struct pn_error *err)
 		else if (rc)
 			return rc;
 		else
-			r->checkpoint_due_ns = now_ns + r->config.checkpoint_ms * PN_NS_PER_MS;
+			r->checkpoint_due_ns = next_checkpoint_ns(r, now_ns);
 	}
 	return r->source ? acknowledge(r, err) : PN_OK;
 }

@@ -20,7 +20,8 @@ struct pn_runner_config {
 	struct pn_window *const *windows;  /* by stream; NULL entries: private windows        */
 	const char *link_base;             /* endpoint of a stream: this, '/', its name       */
 	struct pn_metrics *metrics;
-	int64_t checkpoint_ms;             /* between two checkpoints                         */
+	int64_t checkpoint_ms;             /* between two checkpoints; 20 times as long as one
+	                                    * takes where that is longer                       */
 	/* tests and simulation; all may be NULL                                              */
 	enum pn_log_engine engine;
 	uint64_t (*fault)(void *arg, uint64_t bytes, int *errnum);

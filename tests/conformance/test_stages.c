@@ -23,6 +23,9 @@ static const struct {
 } quick[] = {
 	{ "reconstruct", "iterations=2&iterations_max=6" },
 	{ "clean", "denoise=fast" },
+	{ "orient", "diameter_A=4&views=64&candidates=8&keep=4&begin=2&start=1&refresh=3&again=2&"
+		    "resolution_low_A=6&particles=2" },
+	{ "map", "diameter_A=3&edge_px=16&every=2&iterations=1&iterations_max=2&memory=3" },
 };
 
 /* more than the defaults; a stage that is not here is tried with its defaults */
@@ -102,6 +105,8 @@ union any_head {
 	struct pn_weights_head weights;
 	struct pn_tilts_head tilts;
 	struct pn_volumes_head volumes;
+	struct pn_atoms_head atoms;
+	struct pn_poses_head poses;
 };
 
 struct message {
@@ -284,8 +289,11 @@ static void make_specimen(struct message *m, enum kind kind, uint64_t frame)
 /* Of a small network, in random numbers; of another one from SHAPE on. */
 static void make_weights(struct message *m, enum kind kind, uint64_t frame)
 {
-	struct pn_net_spec spec = { .frames = 3, .blocks = kind == SHAPE ? 3 : 2, .channels = 8,
-				    .spot_px = 1, .tap_channels = 8 };
+	struct pn_net_spec spec = { .frames = 3,
+				    .blocks = kind == SHAPE ? 3 : 2,
+				    .channels = 8,
+				    .spot_px = 1,
+				    .tap_channels = 8 };
 	static struct pn_net_layout layout;
 	static struct pn_weights weights;
 	struct pn_blob blob = { 0 };
@@ -296,14 +304,21 @@ static void make_weights(struct message *m, enum kind kind, uint64_t frame)
 	assert_non_null(params);
 	pn_rng_init(&rng, 5, frame);
 	pn_net_params_init(&layout, params, &rng);
-	weights = (struct pn_weights){ .spec = spec, .offset = 10, .scale = 5, .loss = NAN,
-				       .validation = NAN, .param_count = layout.param_count,
+	weights = (struct pn_weights){ .spec = spec,
+				       .offset = 10,
+				       .scale = 5,
+				       .loss = NAN,
+				       .validation = NAN,
+				       .param_count = layout.param_count,
 				       .params = params };
 	pn_params_default(pn_train_params, &weights.settings);
 	assert_int_equal(pn_weights_encode(&weights, &blob, NULL), PN_OK);
 	free(params);
-	m->head.weights = (struct pn_weights_head){ .version = frame + 1, .loss = NAN,
-						    .validation = NAN, .baseline = NAN, .bytes = blob.bytes };
+	m->head.weights = (struct pn_weights_head){ .version = frame + 1,
+						    .loss = NAN,
+						    .validation = NAN,
+						    .baseline = NAN,
+						    .bytes = blob.bytes };
 	m->bytes = blob.bytes;
 	m->payload = malloc(m->bytes + 1);
 	assert_non_null(m->payload);
@@ -322,11 +337,12 @@ static void draw_f32(unsigned char *to, enum kind kind, uint64_t seed, uint64_t 
 	pn_rng_init(&rng, 17, seed);
 	for (uint64_t i = 0; i < planes * ny * nx; i++) {
 		double z = planes > 1 ? (double)(i / (ny * nx)) - (double)planes / 2 : 0;
-		double y = (double)(i / nx % ny) - (double)ny / 2, x = (double)(i % nx) - (double)nx / 2;
+		double y = (double)(i / nx % ny) - (double)ny / 2,
+		       x = (double)(i % nx) - (double)nx / 2;
 		double r = sqrt(x * x + y * y + z * z) / (double)ny;
 		double v = r < 0.2 ? 40 + 20 * sin(0.9 * x) * sin(0.9 * y) * cos(0.9 * z) +
-					      2 * pn_rng_gauss(&rng) :
-				      0.4 * pn_rng_gauss(&rng);
+					     2 * pn_rng_gauss(&rng)
+				   : 0.4 * pn_rng_gauss(&rng);
 
 		v = kind == NANS        ? NAN
 		    : kind == INFINITE  ? (i % 7 ? -INFINITY : INFINITY)
@@ -392,6 +408,87 @@ static void make_volumes(struct message *m, enum kind kind, uint64_t volume)
 	draw_f32(m->payload, kind, volume, h->nz, h->ny, h->nx);
 }
 
+static void make_atoms(struct message *m, enum kind kind, uint64_t volume)
+{
+	struct pn_atoms_head *h = &m->head.atoms;
+
+	*h = (struct pn_atoms_head){ .volume = 1 + volume,
+				     .particle = kind == MANY ? 1000 + volume : 0,
+				     .images = 1 + volume,
+				     .atoms = kind == ONE_PIXEL ? 1
+					      : kind == SHAPE   ? 7
+								: 5,
+				     .kept = kind == FAR ? 1000000 : 4,
+				     .strength_min = NAN,
+				     .moved_pm = kind == CONSTANT ? NAN
+						 : kind == FAR    ? 1e12
+								  : 10,
+				     .disordered = NAN,
+				     .diameter_nm = kind == FINE     ? 1e-9
+						    : kind == COARSE ? 1e9
+								     : 2 };
+	m->bytes = h->atoms * PN_ATOM_NUMBERS * sizeof(double);
+	m->payload = malloc(m->bytes + 1);
+	assert_non_null(m->payload);
+	for (uint64_t i = 0; i < h->atoms * PN_ATOM_NUMBERS; i++)
+		((double *)(void *)m->payload)[i] = kind == NANS       ? NAN
+						    : kind == INFINITE ? INFINITY
+								       : (double)(i % 7);
+}
+
+static void make_crystal(struct message *m, enum kind kind, uint64_t frame)
+{
+	m->head.crystal =
+		(struct pn_crystal_head){ .frame = frame,
+					  .particle = kind == MANY ? 1000 + frame : frame % 2,
+					  .class = 1,
+					  .x_px = 200,
+					  .y_px = 100,
+					  .spacing_pm = NAN,
+					  .diameter_nm = kind == CONSTANT ? NAN
+							 : kind == FINE   ? 1e-9
+							 : kind == COARSE ? 1e9
+									  : 2,
+					  .gx_per_A = NAN,
+					  .gy_per_A = NAN,
+					  .width_px = NAN,
+					  .lattice_x_px = NAN,
+					  .lattice_y_px = NAN };
+	m->payload = calloc(1, 1);
+	assert_non_null(m->payload);
+}
+
+/* A particle that turns about z; of the crops of the same frames. */
+static void make_poses(struct message *m, enum kind kind, uint64_t frame)
+{
+	double half = 0.05 * (double)frame, place = kind == FAR ? 1e6 : 200;
+
+	m->head.poses = (struct pn_poses_head){ .frame = frame,
+						.particle = kind == MANY ? 1000 + frame : frame % 2,
+						.segment = kind == SHAPE ? 2 : 1,
+						.state = kind == TYPE ? PN_POSED_BEGINNING
+								      : PN_POSED_ORIENTED,
+						.quaternion = { cos(half), 0, 0, sin(half) },
+						.quaternion_count = 4,
+						.x_px = place,
+						.y_px = place / 2,
+						.score = kind == CONSTANT ? 0 : 0.3,
+						.height = kind == SATURATED ? 1e300 : 1,
+						.angle_uncertainty_deg = NAN,
+						.shift_uncertainty_px = NAN,
+						.probability = 0.9,
+						.entropy = NAN,
+						.runner_up_probability = NAN,
+						.step_deg = NAN,
+						.rotation_rad2_per_s = NAN,
+						.translation_A2_per_s = NAN,
+						.half = frame / 2 % 2,
+						.map = 1,
+						.weight = kind == ONE_PIXEL ? 0 : 1 };
+	m->payload = calloc(1, 1);
+	assert_non_null(m->payload);
+}
+
 static void make(struct message *m, const struct pn_schema *schema, enum kind kind, uint64_t i)
 {
 	uint64_t frame = kind == AGAIN ? 1 : kind == GAP ? 1000 + 7 * i : i;
@@ -417,6 +514,12 @@ static void make(struct message *m, const struct pn_schema *schema, enum kind ki
 		make_tilts(m, kind, frame);
 	else if (schema == &pn_volumes_schema)
 		make_volumes(m, kind, frame);
+	else if (schema == &pn_atoms_schema)
+		make_atoms(m, kind, frame);
+	else if (schema == &pn_poses_schema)
+		make_poses(m, kind, frame);
+	else if (schema == &pn_crystal_schema)
+		make_crystal(m, kind, frame);
 	else
 		fail_msg("a stage takes %s now: messages of that type are to be made here",
 			 schema->type);
@@ -505,20 +608,38 @@ static void shim_open(struct shim *shim, const struct setup *setup)
 	shim->rig.ctx.ops = &shim->ctx_ops;
 }
 
-static int shim_push(struct shim *shim, const struct setup *setup, enum kind kind, uint64_t i)
+/* An input that a stage cannot do without, besides the one that is tried. */
+static int goes_along(const struct setup *setup, unsigned port)
+{
+	const struct pn_port *input = &setup->ops->inputs[port];
+
+	return port != setup->port && !input->optional && !input->side;
+}
+
+static int shim_push_one(struct shim *shim, const struct setup *setup, unsigned port,
+			 enum kind kind, uint64_t i)
 {
 	struct message m;
 
-	make(&m, setup->ops->inputs[setup->port].schema, kind, i);
+	make(&m, setup->ops->inputs[port].schema, kind, i);
 	shim->attempt = 0;
 	memset(&shim->rig.ctx.err, 0, sizeof shim->rig.ctx.err);
-	int rc = rig_push(&shim->rig, setup->port, &m.head, m.time_ns, m.bytes ? m.payload : NULL,
-			  m.bytes);
+	int rc =
+		rig_push(&shim->rig, port, &m.head, m.time_ns, m.bytes ? m.payload : NULL, m.bytes);
 
-	if (rc == PN_OK && !setup->ops->inputs[setup->port].side)
+	if (rc == PN_OK && !setup->ops->inputs[port].side)
 		shim->frames += m.frames;
 	free(m.payload);
 	return rc;
+}
+
+static int shim_push(struct shim *shim, const struct setup *setup, enum kind kind, uint64_t i)
+{
+	for (unsigned port = 0; setup->ops->inputs[port].name; port++)
+		if (goes_along(setup, port) && shim_push_one(shim, setup, port, GOOD, i))
+			fail_msg("stage %s: %s: %s", setup->ops->name,
+				 setup->ops->inputs[port].name, shim->rig.ctx.err.text);
+	return shim_push_one(shim, setup, setup->port, kind, i);
 }
 
 static void explain(const struct setup *setup, enum kind kind, uint64_t i, const char *what,
@@ -639,14 +760,15 @@ static void bad_payloads_leave_no_trace(const struct setup *setup)
 		for (unsigned b = 0; b < PN_COUNT(bad); b++) {
 			struct message m;
 
-			make(&m, setup->ops->inputs[setup->port].schema, bad[b], i);
-			int whole = bad[b] != EXCESS && m.bytes == 0;
+			make(&m, setup->ops->inputs[setup->port].schema, GOOD, i);
+			int none = m.bytes == 0;
 
 			free(m.payload);
 			/* a type without payload cannot have too little of it */
-			if (whole && setup->ops->inputs[setup->port].schema == &pn_truth_schema)
+			if (none && bad[b] != EXCESS)
 				continue;
-			assert_int_equal(shim_push(&second, setup, bad[b], i), PN_EFRAME);
+			assert_int_equal(shim_push_one(&second, setup, setup->port, bad[b], i),
+					 PN_EFRAME);
 		}
 		assert_int_equal(shim_push(&second, setup, GOOD, i), PN_OK);
 	}
@@ -882,7 +1004,10 @@ static int fail_at(const struct setup *setup, unsigned long n)
 	struct rig *rig = &first.rig;
 	struct pn_blob blob = { 0 };
 	unsigned char head[PN_HEAD_BYTES_MAX];
+	unsigned inputs = 0;
 
+	while (setup->ops->inputs[inputs].name)
+		inputs++;
 	shim_open(&first, setup);
 	if (setup->ops->close)
 		setup->ops->close(rig->state);
@@ -896,18 +1021,21 @@ static int fail_at(const struct setup *setup, unsigned long n)
 	alloc_fail_at = n;
 	int rc = setup->ops->open ? setup->ops->open(rig->state, &rig->ctx) : PN_OK;
 
-	for (uint64_t i = 0; i < 3 && !rc; i++) {
+	for (uint64_t i = 0; i < 3 * inputs && !rc; i++) {
+		const unsigned port = (unsigned)(i % inputs);
+		const struct pn_schema *schema = setup->ops->inputs[port].schema;
 		struct message m;
 		size_t bytes;
 
+		if (port != setup->port && !goes_along(setup, port))
+			continue;
 		alloc_fail_at = 0;
-		make(&m, setup->ops->inputs[setup->port].schema, GOOD, i);
-		assert_int_equal(pn_head_encode(setup->ops->inputs[setup->port].schema, &m.head,
-						head, sizeof head, &bytes, NULL),
+		make(&m, schema, GOOD, i / inputs);
+		assert_int_equal(pn_head_encode(schema, &m.head, head, sizeof head, &bytes, NULL),
 				 PN_OK);
-		const struct pn_msg msg = { .seq = i,
+		const struct pn_msg msg = { .seq = i / inputs,
 					    .time_ns = m.time_ns,
-					    .port = setup->port,
+					    .port = port,
 					    .head_bytes = (uint32_t)bytes,
 					    .payload_bytes = m.bytes,
 					    .head = head,

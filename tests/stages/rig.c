@@ -148,17 +148,34 @@ void rig_reopen(struct rig *rig, const char *settings)
 	pn_blob_finish(&blob);
 }
 
+static int same_message(const struct rig_out *x, const struct rig_out *y, size_t head_bytes)
+{
+	return x->time_ns == y->time_ns && x->payload_bytes == y->payload_bytes &&
+	       !memcmp(x->head, y->head, head_bytes) &&
+	       !memcmp(x->payload, y->payload, x->payload_bytes);
+}
+
+/* The next message of a port, from @i on; out_count if there is none. */
+static unsigned next_of(const struct rig *rig, unsigned port, unsigned i)
+{
+	while (i < rig->out_count && rig->out[i].port != port)
+		i++;
+	return i;
+}
+
 int rig_same(const struct rig *a, const struct rig *b)
 {
 	if (a->out_count != b->out_count)
 		return 0;
-	for (unsigned i = 0; i < a->out_count; i++) {
-		const struct rig_out *x = &a->out[i], *y = &b->out[i];
+	for (unsigned port = 0; a->ops->outputs[port].name; port++) {
+		unsigned i = next_of(a, port, 0), k = next_of(b, port, 0);
 
-		if (x->port != y->port || x->time_ns != y->time_ns ||
-		    x->payload_bytes != y->payload_bytes ||
-		    memcmp(x->head, y->head, a->ops->outputs[x->port].schema->size) ||
-		    memcmp(x->payload, y->payload, x->payload_bytes))
+		while (i < a->out_count && k < b->out_count &&
+		       same_message(&a->out[i], &b->out[k], a->ops->outputs[port].schema->size)) {
+			i = next_of(a, port, i + 1);
+			k = next_of(b, port, k + 1);
+		}
+		if (i < a->out_count || k < b->out_count)
 			return 0;
 	}
 	return 1;

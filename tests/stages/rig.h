@@ -40,7 +40,7 @@ int rig_drain(struct rig *rig);
 /** rig_reopen - save, close, open, load: what a restart does; fails the test if it cannot. */
 void rig_reopen(struct rig *rig, const char *settings);
 
-/** rig_same - the outputs of two rigs are the same to the byte. */
+/** rig_same - the outputs of two rigs are the same to the byte, port by port. */
 int rig_same(const struct rig *a, const struct rig *b);
 
 void rig_close(struct rig *rig);

@@ -58,7 +58,7 @@ struct bench_row {
 
 extern const struct bench_row bench_recording, bench_hop, bench_small, bench_crystal, bench_track,
 	bench_latency, bench_twin, bench_atoms, bench_denoise,
-	bench_tomo, bench_samples;
+	bench_tomo, bench_orient, bench_samples;
 
 /** bench_add - a result without ceiling and goal, to be filled in further. */
 __attribute__((format(printf, 4, 5))) struct bench_result *

@@ -17,7 +17,7 @@ struct pn_run_config {
 	const char *wisdom;          /* FFT plans to start from (a session's), or NULL; those
 	                              * of another FFTW or not there: planned anew             */
 	int retrain;                 /* 1: timed stages run again also in a replay             */
-	int64_t checkpoint_ms;       /* 0: 200                                                 */
+	int64_t checkpoint_ms;       /* 0: 200; more where a checkpoint takes longer than 10   */
 	unsigned restart_limit;      /* restarts of a stage without progress; 0: 5             */
 	enum pn_log_engine engine;
 	/* called about ten times a second, and once at the end; may be NULL                   */

@@ -10,7 +10,14 @@
 
 #define PN_PARTS_MAX 16
 
-enum pn_socket_kind { PN_SOCKET_PUSH, PN_SOCKET_PULL, PN_SOCKET_DEALER, PN_SOCKET_ROUTER };
+enum pn_socket_kind {
+	PN_SOCKET_PUSH,
+	PN_SOCKET_PULL,
+	PN_SOCKET_DEALER,
+	PN_SOCKET_ROUTER,
+	PN_SOCKET_PUB, /* to all who are connected and keep up; sending never waits, nor fails  */
+	PN_SOCKET_SUB, /* takes everything                                                      */
+};
 
 struct pn_socket;
 

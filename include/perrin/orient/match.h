@@ -37,7 +37,8 @@ void pn_match_destroy(struct pn_match *match);
  *
  * Each is the ring transform of a central slice, times the CTF, as Fourier series over the angle,
  * normalised. The bytes do not depend on the number of threads.
- * Errors: PN_EARG: the map shows nothing in the band under some view. Cost: 60 ns per ring point
+ * Errors: PN_EARG: the map shows nothing in the band, from nowhere; a view
+ * from which it shows nothing has the score 0. Cost: 60 ns per ring point
  * and view: 0.2 s for 1256 views of 33 rings with 64 points on one core.
  */
 int pn_match_set_map(struct pn_match *match, const struct pn_slicer *map, struct pn_error *err);

@@ -22,10 +22,10 @@ struct pn_orienter_params {
 	int64_t candidates; /* orientations of an image that the path is made of */
 	int64_t polish;  /* iterations of the pose between the views                            */
 	int64_t begin;   /* images that tell where the particle's middle is in its lattice   */
-	int64_t refresh; /* new references after so many images                                 */
+	int64_t refresh; /* new references after so many images, and a quarter more */
 	int64_t start;   /* images of each half before its map takes the place of the start map */
 	int64_t again;   /* older images that are looked at again with each new one             */
-	int64_t memory;  /* how many older ones are kept for that                               */
+	int64_t keep;    /* how many older ones are kept for that                               */
 	double probability_min; /* of a pose that goes into the map */
 	double prior; /* weight of the start map in the references, as so many images of each half
 		       */
@@ -60,6 +60,7 @@ struct pn_orienter_start {
 	double diameter_A; /* of the particle; images are masked to 1.15 times of it              */
 	double lattice_A, sigma_A; /* of the crystal: perrin/orient/start_map.h */
 	enum pn_start_shape shape;
+	int any_shape; /* 1: the one that the first images show better */
 };
 
 struct pn_orienter;

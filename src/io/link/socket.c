@@ -210,12 +210,14 @@ static const int zmq_types[] = {
 	[PN_SOCKET_PUSH] = ZMQ_PUSH,
 	[PN_SOCKET_PULL] = ZMQ_PULL,
 	[PN_SOCKET_DEALER] = ZMQ_DEALER,
-	[PN_SOCKET_ROUTER] = ZMQ_ROUTER,
+	[PN_SOCKET_ROUTER] = ZMQ_ROUTER, [PN_SOCKET_PUB] = ZMQ_PUB,
+	[PN_SOCKET_SUB] = ZMQ_SUB,
 };
 
 static int set_options(struct pn_socket *socket, enum pn_socket_kind kind, int high_water)
 {
-	const int sender = kind == PN_SOCKET_PUSH || kind == PN_SOCKET_ROUTER;
+	const int sender = kind == PN_SOCKET_PUSH || kind == PN_SOCKET_ROUTER ||
+			   kind == PN_SOCKET_PUB;
 	const struct {
 		int name, value, wanted;
 	} options[] = {
@@ -232,7 +234,7 @@ static int set_options(struct pn_socket *socket, enum pn_socket_kind kind, int h
 		if (options[i].wanted &&
 		    zmq_setsockopt(socket->zmq, options[i].name, &options[i].value, sizeof(int)))
 			return -1;
-	return 0;
+	return kind == PN_SOCKET_SUB ? zmq_setsockopt(socket->zmq, ZMQ_SUBSCRIBE, "", 0) : 0;
 }
 
 int pn_socket_open(struct pn_socket **out, enum pn_socket_kind kind, const char *endpoint, int bind,

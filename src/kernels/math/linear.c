@@ -8,6 +8,8 @@
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_linalg.h>
 
+#define FEW_EQUATIONS 8 /* that need no memory of their own */
+
 /* ---- 3x3 ----------------------------------------------------------------------------------- */
 
 void pn_matrix3_multiply(double out[3][3], const double a[3][3], const double b[3][3])
@@ -315,7 +317,8 @@ int pn_least_squares(double *x, double *covariance, int *rank, const double *a, 
 
 int pn_solve_positive(double *x, const double *a, const double *b, int n, struct pn_error *err)
 {
-	double *copy = malloc(((size_t)n * n + 1) * sizeof *copy);
+	double few[FEW_EQUATIONS * FEW_EQUATIONS];
+	double *copy = n <= FEW_EQUATIONS ? few : malloc((size_t)n * n * sizeof *copy);
 
 	if (!copy)
 		return pn_error_set(err, PN_ENOMEM, "no memory for %d equations", n);
@@ -332,7 +335,8 @@ int pn_solve_positive(double *x, const double *a, const double *b, int n, struct
 
 	if (code == GSL_SUCCESS)
 		code = gsl_linalg_cholesky_svx(&m.matrix, &v.vector);
-	free(copy);
+	if (copy != few)
+		free(copy);
 	if (code != GSL_SUCCESS)
 		return pn_error_set(err, PN_EARG, "matrix of %d rows is not positive definite", n);
 	return PN_OK;

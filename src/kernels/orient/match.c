@@ -13,9 +13,11 @@ enum {
 	LANES = PN_DIRECTIONS_CELL,
 	COARSE_CELLS = LANES / PN_DIRECTIONS_COARSE, /* whose coarse views fill a block */
 	TOGETHER = 3,                                /* images that share the loading of a block */
+	AHEAD = 64,                                  /* rings of a block that are asked for ahead */
 };
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+_Static_assert(LANES == 8, "spread and interleave are written for 8");
 typedef int32_t lane_ints __attribute__((vector_size(LANES * sizeof(int32_t))));
 
 /* A block: the series of LANES views, [orders][rings][2] lanes, real and imaginary parts. */
@@ -130,9 +132,9 @@ static void put(lanes *block, size_t lane, const float complex *order, size_t co
 int pn_match_set_map(struct pn_match *m, const struct pn_slicer *map, struct pn_error *err)
 {
 	const struct pn_directions *d = m->directions;
-	size_t empty = SIZE_MAX;
+	size_t empty = 0;
 
-#pragma omp parallel for schedule(dynamic, 8) num_threads(m->threads) reduction(min : empty)
+#pragma omp parallel for schedule(dynamic, 8) num_threads(m->threads) reduction(+ : empty)
 	for (size_t i = 0; i < d->count; i++) {
 		const int t = omp_get_thread_num();
 		const size_t cell = i / LANES, lane = i % LANES, n = m->orders * m->rings;
@@ -140,19 +142,16 @@ int pn_match_set_map(struct pn_match *m, const struct pn_slicer *map, struct pn_
 
 		pn_polar_map(m->polar, map, d->rotation[i], m->ring[t]);
 		pn_polar_orders(m->polars[t], m->ring[t], m->order[t], &norm);
-		if (!(norm > 0) && i < empty)
-			empty = i;
+		empty += !(norm > 0);
 		put(m->fine + cell * m->block, lane, m->order[t], n);
 		if (lane < PN_DIRECTIONS_COARSE)
 			put(m->coarse + cell / COARSE_CELLS * m->block,
 			    cell % COARSE_CELLS * PN_DIRECTIONS_COARSE + lane, m->order[t], n);
 	}
-	if (empty != SIZE_MAX)
-		return pn_error_set(err, PN_EARG,
-				    "the map shows nothing from %g to %g A along (%.3f %.3f %.3f)",
+	if (empty == d->count)
+		return pn_error_set(err, PN_EARG, "the map shows nothing from %g to %g A",
 				    m->polar->params.resolution_low_A,
-				    m->polar->params.resolution_high_A, d->view[empty][0],
-				    d->view[empty][1], d->view[empty][2]);
+				    m->polar->params.resolution_high_A);
 	return PN_OK;
 }
 
@@ -160,7 +159,14 @@ int pn_match_set_map(struct pn_match *m, const struct pn_slicer *map, struct pn_
 
 static inline lanes spread(float x)
 {
-	return (lanes){ 0 } + x;
+	return (lanes){ x, x, x, x, x, x, x, x };
+}
+
+/* Real and imaginary parts of LANES numbers in turn. */
+static inline void interleave(lanes out[2], lanes re, lanes im)
+{
+	out[0] = __builtin_shufflevector(re, im, 0, 8, 1, 9, 2, 10, 3, 11);
+	out[1] = __builtin_shufflevector(re, im, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 /*
@@ -177,12 +183,18 @@ static inline __attribute__((always_inline)) void products(const struct pn_match
 {
 	const size_t rings = m->rings, angles = m->angles;
 
-	memset(z, 0, (size_t)images * angles * 2 * sizeof *z);
+	/* what no order reaches; the rest is written below */
+	for (int f = 0; f < images; f++)
+		memset(z + 2 * ((size_t)f * angles + m->orders), 0,
+		       2 * (angles + 1 - 2 * m->orders) * sizeof *z);
 	for (size_t k = 0; k < m->orders; k++, block += 2 * rings) {
 		lanes s[TOGETHER][4] = { { { 0 } } };
 
 		for (size_t r = 0; r < rings; r++) {
 			const lanes br = block[2 * r], bi = block[2 * r + 1];
+
+			/* references are more than caches hold, and every block begins anew */
+			__builtin_prefetch(block + 2 * (r + AHEAD));
 
 			for (int f = 0; f < images; f++) {
 				const float *a = (const float *)(order[f] + k * rings + r);
@@ -201,18 +213,10 @@ static inline __attribute__((always_inline)) void products(const struct pn_match
 			const lanes cr = s[f][0] + s[f][1], ci = s[f][2] - s[f][3];
 			const lanes dr = sign * (s[f][0] - s[f][1]),
 				    di = sign * (s[f][2] + s[f][3]);
-			const lanes up[2] = { cr - di, ci + dr }, down[2] = { cr + di, dr - ci };
 
-			for (int l = 0; l < LANES; l++) {
-				((float *)(out + 2 * k))[2 * l] = up[0][l];
-				((float *)(out + 2 * k))[2 * l + 1] = up[1][l];
-				if (k) {
-					float *mirror = (float *)(out + 2 * (angles - k));
-
-					mirror[2 * l] = down[0][l];
-					mirror[2 * l + 1] = down[1][l];
-				}
-			}
+			interleave(out + 2 * k, cr - di, ci + dr);
+			if (k)
+				interleave(out + 2 * (angles - k), cr + di, dr - ci);
 		}
 	}
 }
@@ -244,22 +248,24 @@ static void largest(const struct pn_match *m, const lanes *z, const uint32_t vie
 {
 	const float *score = (const float *)z;
 	const size_t angles = m->angles;
-	float best[2 * LANES];
-	int32_t at[2 * LANES] = { 0 };
+	lanes best[2] = { z[0], z[1] };
+	lane_ints at[2] = { { 0 } }, now = { 0 };
 
-	memcpy(best, score, sizeof best);
-	for (size_t a = 1; a < angles; a++)
-		for (int l = 0; l < 2 * LANES; l++) {
-			const float s = score[a * 2 * LANES + (size_t)l];
-			const int more = s > best[l];
+	for (size_t a = 1; a < angles; a++) {
+		now += 1;
+		for (int h = 0; h < 2; h++) {
+			const lanes s = z[2 * a + (size_t)h];
+			const lane_ints more = s > best[h];
 
-			best[l] = more ? s : best[l];
-			at[l] = more ? (int32_t)a : at[l];
+			best[h] = (lanes)(((lane_ints)s & more) | ((lane_ints)best[h] & ~more));
+			at[h] = (now & more) | (at[h] & ~more);
 		}
+	}
 	for (size_t l = 0; l < 2 * views; l++) {
-		const size_t a = (size_t)at[l];
+		const size_t a = (size_t)at[l / LANES][l % LANES];
 		float top;
-		float offset = parabola(score[(a + angles - 1) % angles * 2 * LANES + l], best[l],
+		float offset = parabola(score[(a + angles - 1) % angles * 2 * LANES + l],
+					best[l / LANES][l % LANES],
 					score[(a + 1) % angles * 2 * LANES + l], &top);
 		float turn = ((float)a + offset) / (float)angles;
 

@@ -45,7 +45,7 @@ const struct pn_param pn_orienter_param_table[] = {
 	{ FIELD(again), .unit = "images",
 	  .help = "older ones that are looked at again with each new one", .type = PN_PARAM_I64,
 	  .def = 1, .min = 0, .max = PN_ORIENTER_AGAIN_MAX },
-	{ FIELD(memory), .unit = "images", .help = "that are kept to be looked at again",
+	{ FIELD(keep), .unit = "images", .help = "that are kept to be looked at again",
 	  .type = PN_PARAM_I64, .def = 1000, .min = 4, .max = 100000 },
 	{ FIELD(probability_min), .help = "of a pose whose image goes into the map",
 	  .type = PN_PARAM_F64, .def = 0.5, .min = 0, .max = 1 },
@@ -86,7 +86,7 @@ static int plan_half(struct pn_orienter *o, int h, double largest_pixel, struct 
 
 static int take_memory(struct pn_orienter *o, struct pn_error *err)
 {
-	const size_t memory = (size_t)o->params.memory, pixels = o->edge * o->edge;
+	const size_t memory = (size_t)o->params.keep, pixels = o->edge * o->edge;
 
 	o->kept = calloc(memory, sizeof *o->kept);
 	o->images = malloc(memory * pixels * sizeof *o->images);
@@ -114,10 +114,10 @@ static int plan_start(struct pn_orienter *o, struct pn_error *err)
 		memcpy(o->half[0].map, o->start.map, bytes);
 		memcpy(o->half[1].map, o->start.map, bytes);
 	} else {
-		rc = pn_orienter_cut(o, atom, err);
+		rc = pn_orienter_cut(o, o->start.shape, atom, err);
 		o->n.beginning = 1;
-		o->n.begin_next = (uint64_t)(o->params.begin < o->params.memory ? o->params.begin
-										: o->params.memory);
+		o->n.begin_next = (uint64_t)(o->params.begin < o->params.keep ? o->params.begin
+									      : o->params.keep);
 	}
 	o->start.map = NULL;
 	return rc ? rc : pn_orienter_use_maps(o, err);
@@ -326,6 +326,8 @@ static int find_pose(struct pn_orienter *o, uint64_t frame, const float *image,
 	if (rc)
 		return rc;
 	pn_orienter_polish(o, half, path.quaternion, shift, &pose, &polished);
+	if (!isfinite(polished.score) || !isfinite(polished.height))
+		path.probability = polished.score = polished.height = 0; /* of absurd pixels */
 	tell(o, &path, half, origin_px, &pose, &polished, now);
 	memcpy(o->n.last, now->quaternion, sizeof o->n.last);
 	if (now->weight > 0 && isfinite(polished.shift_uncertainty_px))
@@ -338,7 +340,7 @@ static int find_pose(struct pn_orienter *o, uint64_t frame, const float *image,
 static void keep(struct pn_orienter *o, const struct pn_oriented *now, const float *image,
 		 const double origin_px[2], const double hint_px[2])
 {
-	const size_t slot = o->n.kept++ % (uint64_t)o->params.memory, pixels = o->edge * o->edge;
+	const size_t slot = o->n.kept++ % (uint64_t)o->params.keep, pixels = o->edge * o->edge;
 
 	o->kept[slot].pose = *now;
 	o->kept[slot].present = 1;
@@ -374,7 +376,9 @@ int pn_orienter_push(struct pn_orienter *o, uint64_t frame, const float *image,
 	}
 	if (o->n.beginning)
 		return o->n.images < o->n.begin_next ? PN_OK : pn_orienter_begun(o, err);
-	if (++o->n.since_refresh >= (uint64_t)o->params.refresh)
+	/* as the map ripens, fewer: each time when it has grown by a quarter */
+	if (++o->n.since_refresh >= (uint64_t)o->params.refresh &&
+	    4 * o->n.since_refresh >= o->n.inserted[0] + o->n.inserted[1])
 		rc = pn_orienter_refresh(o, err);
 	for (int64_t i = 0; !rc && i < o->params.again; i++) {
 		int changed;
@@ -406,7 +410,7 @@ const float *pn_orienter_map(const struct pn_orienter *o, int half)
 
 static size_t kept_images(const struct pn_orienter *o)
 {
-	const uint64_t memory = (uint64_t)o->params.memory;
+	const uint64_t memory = (uint64_t)o->params.keep;
 
 	return (size_t)(o->n.kept < memory ? o->n.kept : memory);
 }

@@ -22,12 +22,13 @@ static const double centers[][3] = {
 	{ 0.25, 0.25, 0.125 }, { 0.25, 0.125, 0.0625 },
 };
 
-int pn_orienter_cut(struct pn_orienter *o, const double center[3], struct pn_error *err)
+int pn_orienter_cut(struct pn_orienter *o, enum pn_start_shape shape, const double center[3],
+		    struct pn_error *err)
 {
 	const struct pn_orienter_start *s = &o->start;
 	const size_t bytes = o->edge * o->edge * o->edge * sizeof(float);
 	int rc = pn_start_map(o->half[0].map, o->edge, o->pixel_A, s->lattice_A, s->diameter_A,
-			      s->shape, center, s->sigma_A, NULL, err);
+			      shape, center, s->sigma_A, NULL, err);
 
 	if (!rc)
 		memcpy(o->half[1].map, o->half[0].map, bytes);
@@ -61,46 +62,59 @@ static double rate(struct pn_orienter *o)
 	return sum;
 }
 
-/* The center that the images show best, and by how much their likelihood falls to the next. */
-static int find_center(struct pn_orienter *o, size_t *best, double *margin, struct pn_error *err)
+/* What the images show best. */
+struct found {
+	enum pn_start_shape shape;
+	size_t center;
+	double top, second; /* log of the likelihood, of it and of the next center's */
+};
+
+static int try_shape(struct pn_orienter *o, enum pn_start_shape shape, struct found *found,
+		     struct pn_error *err)
 {
-	double top = -INFINITY, second = -INFINITY;
-
 	for (size_t i = 0; i < sizeof centers / sizeof *centers; i++) {
-		int rc = pn_orienter_cut(o, centers[i], err);
+		int rc = pn_orienter_cut(o, shape, centers[i], err);
 
-		pn_slicer_prepare(o->half[0].slicer, o->half[0].map);
-		if (!rc)
+		if (!rc) {
+			pn_slicer_prepare(o->half[0].slicer, o->half[0].map);
 			rc = pn_match_set_map(o->half[0].match, o->half[0].slicer, err);
+		}
+		if (rc == PN_EARG)
+			continue; /* so small that it has no atom */
 		if (rc)
 			return rc;
 		double rated = rate(o);
 
-		if (rated > top) {
-			second = top;
-			top = rated;
-			*best = i;
-		} else {
-			second = fmax(second, rated);
+		if (rated > found->top) {
+			/* the same center in another shape is no rival */
+			if (i != found->center)
+				found->second = found->top;
+			*found = (struct found){ shape, i, rated, found->second };
+		} else if (i != found->center) {
+			found->second = fmax(found->second, rated);
 		}
 	}
-	*margin = top - second;
 	return PN_OK;
 }
 
 int pn_orienter_begun(struct pn_orienter *o, struct pn_error *err)
 {
 	const uint64_t most = (uint64_t)(o->params.begin * BEGIN_MOST);
-	double margin = 0;
-	size_t best = 0;
-	int rc = find_center(o, &best, &margin, err);
+	struct found found = { .center = SIZE_MAX, .top = -INFINITY, .second = -INFINITY };
+	int rc = try_shape(o, o->start.shape, &found, err);
+
+	if (!rc && o->start.any_shape)
+		rc = try_shape(o,
+			       o->start.shape == PN_START_SPHERE ? PN_START_OCTAHEDRON
+								 : PN_START_SPHERE,
+			       &found, err);
 
 	/* wait for more images, as long as they may tell and there is room for them */
-	const int wait = margin < SURE && 2 * o->n.images <= most &&
-			 2 * o->n.images <= (uint64_t)o->params.memory;
+	const int wait = found.top - found.second < SURE && 2 * o->n.images <= most &&
+			 2 * o->n.images <= (uint64_t)o->params.keep;
 
 	if (!rc)
-		rc = pn_orienter_cut(o, centers[wait ? 0 : best], err);
+		rc = pn_orienter_cut(o, found.shape, centers[wait ? 0 : found.center], err);
 	if (rc)
 		return rc;
 	if (wait) {

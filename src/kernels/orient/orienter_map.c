@@ -137,28 +137,44 @@ static int insert_prior(struct pn_orienter *o, struct pn_error *err)
 	return rc;
 }
 
+static int make_maps(struct pn_orienter *o, struct pn_error *err)
+{
+	int rc = !o->n.has_prior && o->n.height_mean > 0 ? insert_prior(o, err) : PN_OK;
+
+	for (int h = 0; !rc && h < 2; h++) {
+		rc = pn_accumulator_map(o->half[h].sums, o->params.tau, o->half[h].map, err);
+		mask(o, o->half[h].map);
+	}
+	if (!rc)
+		rc = weigh_rings(o, err);
+	return rc ? rc : pn_orienter_use_maps(o, err);
+}
+
 int pn_orienter_refresh(struct pn_orienter *o, struct pn_error *err)
 {
+	const size_t bytes = o->edge * o->edge * o->edge * sizeof(float);
+	float *old = NULL;
+	int rc = PN_OK;
+
 	o->n.since_refresh = 0;
 	for (int h = 0; h < 2; h++)
 		if (o->n.inserted[h] < (uint64_t)o->params.start)
 			return PN_OK;
-	int rc = !o->n.has_prior && o->n.height_mean > 0 ? insert_prior(o, err) : PN_OK;
-
-	if (rc)
-		return rc;
-	for (int h = 0; h < 2; h++) {
-		rc = pn_accumulator_map(o->half[h].sums, o->params.tau, o->half[h].map, err);
-
-		if (rc)
-			return rc;
-		mask(o, o->half[h].map);
-	}
-	rc = weigh_rings(o, err);
-	if (!rc)
+	old = malloc(2 * bytes);
+	if (!old)
+		return pn_error_set(err, PN_ENOMEM, "no memory for two maps of %zu bytes", bytes);
+	for (int h = 0; h < 2; h++)
+		memcpy((char *)old + (size_t)h * bytes, o->half[h].map, bytes);
+	rc = make_maps(o, err);
+	if (rc == PN_EARG) { /* they show nothing, or nothing that is a number: the old ones stay */
+		for (int h = 0; h < 2; h++)
+			memcpy(o->half[h].map, (char *)old + (size_t)h * bytes, bytes);
+		memcpy(o->polar->ctf, o->ctf, o->polar->rings * sizeof *o->ctf);
 		rc = pn_orienter_use_maps(o, err);
-	if (!rc)
+	} else if (!rc) {
 		o->n.map++;
+	}
+	free(old);
 	return rc;
 }
 
@@ -173,10 +189,10 @@ int pn_orienter_restart(struct pn_orienter *o, struct pn_error *err)
 		pn_accumulator_reset(o->half[h].sums);
 	o->n.inserted[0] = o->n.inserted[1] = 0;
 	o->n.has_prior = 0;
-	for (int64_t i = 0; i < o->params.memory; i++)
+	for (int64_t i = 0; i < o->params.keep; i++)
 		o->kept[i].present = 0;
 	o->n.kept = o->n.again_at = o->n.since_refresh = 0;
-	o->n.map = 0;
+	o->n.map++;
 	return pn_orienter_use_maps(o, err);
 }
 
@@ -253,6 +269,8 @@ static void look_again(struct pn_orienter *o, const struct pn_orienter_kept *k, 
 	pn_quaternion_from_matrix(pose->quaternion, (const double(*)[3])fresh.rotation);
 	for (int a = 0; a < 2; a++)
 		pose->position_px[a] = k->origin_px[a] + (double)(o->edge / 2) + fresh.shift_px[a];
+	if (!isfinite(polished.score) || !isfinite(polished.height))
+		pose->probability = polished.score = polished.height = 0;
 	pose->score = polished.score;
 	pose->height = polished.height;
 	pose->angle_uncertainty_deg = polished.angle_uncertainty_deg;
@@ -268,7 +286,7 @@ static void look_again(struct pn_orienter *o, const struct pn_orienter_kept *k, 
 int pn_orienter_again(struct pn_orienter *o, struct pn_oriented *pose, int *changed,
 		      struct pn_error *err)
 {
-	const uint64_t memory = (uint64_t)o->params.memory;
+	const uint64_t memory = (uint64_t)o->params.keep;
 	const uint64_t have = o->n.kept < memory ? o->n.kept : memory;
 	static const struct pn_orienter_kept none;
 

@@ -113,7 +113,8 @@ void pn_orienter_find_symmetry(struct pn_orienter *o);
 void pn_orienter_fold(const struct pn_orienter *o, const double near[4], double q[4]);
 
 /** pn_orienter_cut - the start crystal about a point of its lattice, in lattice constants. */
-int pn_orienter_cut(struct pn_orienter *o, const double center[3], struct pn_error *err);
+int pn_orienter_cut(struct pn_orienter *o, enum pn_start_shape shape, const double center[3],
+		    struct pn_error *err);
 
 /** pn_orienter_begun - enough images: where the middle is, and new references about it. */
 int pn_orienter_begun(struct pn_orienter *o, struct pn_error *err);

@@ -409,7 +409,11 @@ void pn_polar_orders(struct pn_polar *polar, const float complex *ring, float co
 	if (!norm)
 		return;
 	*norm = sqrt(square);
-	const float by = square > 0 ? (float)(1 / sqrt(square)) : 0;
+	if (!(square > 0)) {
+		memset(order, 0, polar->orders * rings * sizeof *order);
+		return;
+	}
+	const float by = (float)(1 / sqrt(square));
 
 	for (size_t i = 0; i < polar->orders * rings; i++)
 		order[i] = __builtin_complex(by * crealf(order[i]), by * cimagf(order[i]));

@@ -109,7 +109,7 @@ static void test_endpoints(void **state)
 	assert_int_equal(pn_socket_open(&socket, PN_SOCKET_PULL, "tcp://127.0.0.1:*", 1, 0, NULL),
 			 PN_EARG);
 	assert_int_equal(
-		pn_socket_open(&socket, (enum pn_socket_kind)4, "tcp://127.0.0.1:*", 1, 1, NULL),
+		pn_socket_open(&socket, (enum pn_socket_kind)6, "tcp://127.0.0.1:*", 1, 1, NULL),
 		PN_EARG);
 	pn_socket_close(NULL);
 }
@@ -303,13 +303,45 @@ static void test_fork(void **state)
 	pn_socket_close(pull);
 }
 
+/* Each of those who listen gets all of it; without any it goes nowhere, and that is no error. */
+static void test_publish(void **state)
+{
+	const char *endpoint = ipc_endpoint();
+
+	(void)state;
+	struct pn_socket *pub = open_good(PN_SOCKET_PUB, endpoint, 1, 4), *sub[2];
+	struct pn_part parts[PN_PARTS_MAX];
+	unsigned count;
+
+	for (int i = 0; i < 100; i++)
+		send_text(pub, "to nobody");
+	for (int i = 0; i < 2; i++) {
+		sub[i] = open_good(PN_SOCKET_SUB, endpoint, 0, 4);
+		for (int turn = 0; turn < 1000; turn++) { /* until it has been heard of */
+			send_text(pub, "are you there");
+			if (pn_socket_receive(sub[i], SECOND / 100, parts, &count, NULL) == PN_OK)
+				break;
+		}
+		assert_int_equal(count, 1);
+	}
+	for (int i = 0; i < 2; i++)
+		while (pn_socket_receive(sub[i], SECOND / 10, parts, &count, NULL) == PN_OK)
+			;
+	send_text(pub, "to all");
+	for (int i = 0; i < 2; i++) {
+		receive_text(sub[i], "to all");
+		pn_socket_close(sub[i]);
+	}
+	pn_socket_close(pub);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_endpoints), cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_parts),     cmocka_unit_test(test_full),
 		cmocka_unit_test(test_stale_ipc), cmocka_unit_test(test_fd),
-		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_fork),      cmocka_unit_test(test_publish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,7 +122,7 @@ static struct pn_orienter_params settings(void)
 	p.refresh = 60;
 	p.start = 50;
 	p.begin = 100;
-	p.memory = 100;
+	p.keep = 100;
 	return p;
 }
 
@@ -244,7 +244,7 @@ static void test_from_crystal(void **state)
 	params.begin = 100;
 	params.refresh = 150;
 	params.start = 100;
-	params.memory = 300;
+	params.keep = 300;
 	struct pn_orienter *o =
 		make(&params, &(struct pn_orienter_start){
 				      .diameter_A = 18, .lattice_A = lattice_A, .sigma_A = 0.45 });
@@ -311,7 +311,7 @@ static void test_same_bytes(void **state)
 	params.refresh = 20;
 	params.start = 15;
 	params.begin = 15;
-	params.memory = 30;
+	params.keep = 30;
 	const struct pn_orienter_start start = { .diameter_A = 18,
 						 .lattice_A = lattice_A,
 						 .sigma_A = 0.45 };
