@@ -13,13 +13,14 @@
 /** How a particle is cut out. */
 struct pn_particle_params {
 	double blur_px;      /* Gaussian sigma before the threshold, 0..64                 */
+	double gap_px;       /* parts no farther apart are one particle, 0..256             */
 	double margin_px;    /* the mask is grown by so much, 0..1000                      */
 	double contrast_min; /* see pn_particle.contrast                                   */
 	int64_t area_min_px; /* smaller regions are no particle                            */
 	int border;          /* 1: the particle may touch the border of the image          */
 };
 
-/** Rows: blur_px, margin_px, contrast_min, area_min_px, border. */
+/** Rows: blur_px, gap_px, margin_px, contrast_min, area_min_px, border. */
 extern const struct pn_param pn_particle_param_table[];
 
 /** What was found. */
@@ -36,7 +37,10 @@ struct pn_particle {
 
 /**
  * pn_particle_mask - the particle of a dark-field projection: Otsu's threshold on the blurred
- * image, the largest region above it, holes filled, grown by margin_px.
+ * image, gaps of up to gap_px closed, the largest region, holes filled, grown by margin_px.
+ *
+ * Gaps are the dark between rows of atoms that are seen edge on: without closing them the mask was
+ * the middle of a particle only, and the Laplace background of half of its intensity.
  *
  * Growing is exact: a pixel is in if its centre is no further than margin_px from that of a pixel
  * of the region. A hole is what cannot be reached from the border of the image without crossing the
@@ -47,7 +51,7 @@ struct pn_particle {
  *
  * @mask:   [out] uint8 [ny][nx], 1 = particle or margin
  * @image:  [in]  float32 [ny][nx], any unit, the particle brighter than its surroundings
- * @params: of the table; default blur 1 px, margin 10 px, contrast 4, area 16 px, no border
+ * @params: of the table; default blur 1 px, gap 8 px, margin 10 px, contrast 4, area 16 px, no border
  * @out:    [out] filled also when an error is returned, as far as it was known; may not be NULL
  *
  * Errors: PN_EARG (parameters; an empty image; a pixel that is not finite; a particle at the border

@@ -83,6 +83,7 @@ static void growing_is_exact(void **state)
 		image[i] = (abs(x) < 9 && abs(y) < 3) || (x > 4 && x < 9 && abs(y) < 8) ? 9 : 0;
 	}
 	params.blur_px = 0;
+	params.gap_px = 0;
 	params.margin_px = 0;
 	assert_int_equal(pn_particle_mask(seed, image, NY, NX, &params, &found, NULL), PN_OK);
 	assert_true(found.mask_px == found.area_px && isinf(found.contrast));
@@ -106,6 +107,36 @@ static void growing_is_exact(void **state)
 		assert_int_equal(found.mask_px, grown);
 		assert_int_equal(found.mask_at_border, margin[m] > 10);
 	}
+}
+
+/* A particle seen along rows of atoms is stripes with dark between them: one particle all the same,
+ * and what is far from it is none of it. */
+static void stripes_are_one_particle(void **state)
+{
+	enum { NY = 80, NX = 90 };
+	static float image[NY * NX];
+	static uint8_t mask[NY * NX];
+	struct pn_particle_params params = particle_params();
+	struct pn_particle found;
+	const size_t square = 40 * 42; /* of rows 20..59 and columns 20..61 */
+
+	(void)state;
+	for (int i = 0; i < NY * NX; i++) {
+		int y = i / NX, x = i % NX;
+		int in = y >= 20 && y < 60 && x >= 20 && x < 62;
+
+		image[i] = (in && (x - 20) % 8 < 2) || (y > 70 && y < 73 && x > 82 && x < 85) ? 9 : 0;
+	}
+	params.blur_px = 0;
+	params.margin_px = 0;
+	params.gap_px = 0;
+	assert_int_equal(pn_particle_mask(mask, image, NY, NX, &params, &found, NULL), PN_OK);
+	assert_int_equal(found.area_px, 40 * 2); /* one stripe */
+	params.gap_px = 8;
+	assert_int_equal(pn_particle_mask(mask, image, NY, NX, &params, &found, NULL), PN_OK);
+	assert_true(fabs((double)found.area_px / (double)square - 1) < 0.06); /* ends are scalloped */
+	assert_true(fabs(found.x_px - 40.5) < 0.5 && fabs(found.y_px - 39.5) < 0.5);
+	assert_int_equal(mask[71 * NX + 83], 0);
 }
 
 static void what_is_no_particle_is_told(void **state)
@@ -417,6 +448,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mask_is_the_particle_and_its_margin),
 		cmocka_unit_test(growing_is_exact),
+		cmocka_unit_test(stripes_are_one_particle),
 		cmocka_unit_test(what_is_no_particle_is_told),
 		cmocka_unit_test(direct_solution_is_reproduced),
 		cmocka_unit_test(harmonic_functions_stay),
