@@ -14,6 +14,12 @@ static union {
 	struct pn_crystal_head crystal;
 	struct pn_truth_head truth;
 	struct pn_specimen_head specimen;
+	struct pn_weights_head weights;
+	struct pn_tilts_head tilts;
+	struct pn_poses_head poses;
+	struct pn_volumes_head volumes;
+	struct pn_atoms_head atoms;
+	struct pn_advice_head advice;
 } head, again;
 
 static void try_schema(const struct pn_schema *schema, const uint8_t *data, size_t size)
@@ -22,6 +28,7 @@ static void try_schema(const struct pn_schema *schema, const uint8_t *data, size
 	struct pn_error err;
 	size_t count = 0;
 
+	pn_assert(schema->size <= sizeof head);
 	memset(&head, 0, sizeof head);
 	memset(&again, 0, sizeof again);
 	if (pn_head_decode(schema, data, size, &head, &err))
@@ -99,13 +106,71 @@ static const struct pn_specimen_head specimen = {
 	.particle = 1, .version = 2, .atoms = 700, .lattice_A = 3.92
 };
 
+static const struct pn_poses_head poses = { .frame = 17,
+					    .particle = 1,
+					    .segment = 2,
+					    .quaternion = { 0.5, -0.5, 0.5, -0.5 },
+					    .quaternion_count = 4,
+					    .score = 0.31,
+					    .height = 2.5,
+					    .angle_uncertainty_deg = 1.2,
+					    .shift_uncertainty_px = NAN,
+					    .probability = 0.97,
+					    .entropy = 0.4,
+					    .runner_up = { 1, 0, 0, 0 },
+					    .runner_up_count = 4,
+					    .runner_up_probability = 0.02,
+					    .runner_up_is = 2,
+					    .step_deg = 3.5,
+					    .rotation_rad2_per_s = NAN,
+					    .translation_A2_per_s = NAN,
+					    .half = 1,
+					    .map = 3,
+					    .weight = 1 };
+static const struct pn_volumes_head volumes = { .volume = 4,
+						.particle = 1,
+						.segment = 2,
+						.images = 400,
+						.misfit = NAN,
+						.r1 = NAN,
+						.r1_new = NAN,
+						.held_out = NAN,
+						.nz = 8,
+						.ny = 8,
+						.nx = 8,
+						.pixel_pm = 35.8,
+						.dose_e_per_A2 = NAN,
+						.resolution_A = 1.2,
+						.fsc = { 1, 0.9, 0.5, 0.1, -0.02 },
+						.fsc_count = 5,
+						.scf = 0.8,
+						.far = 0.5,
+						.empty = 0.1 };
+static const struct pn_advice_head advice = { .advice = 1,
+					      .particle = 1,
+					      .segment = 2,
+					      .confidence = 0.9,
+					      .images = 400,
+					      .dose_e_per_A2 = NAN,
+					      .resolution_A = 1.2,
+					      .next_resolution_A = 1.1,
+					      .next_images = 400,
+					      .gain_pm_per_s = NAN,
+					      .atoms_kept = 0.98,
+					      .score_fading = NAN,
+					      .next_theta_deg = NAN,
+					      .reasons = "1.2 A after 400 frames." };
+
 size_t fuzz_seed(unsigned index, uint8_t *bytes, size_t room)
 {
 	static struct pn_frames_head batch;
-	const void *const heads[] = { &frames, &crops, &crystal, &truth, &specimen, &batch };
+	const void *const heads[] = { &frames, &crops,   &crystal, &truth, &specimen,
+				      &poses,  &volumes, &advice,  &batch };
 	const struct pn_schema *const schemas[] = { &pn_frames_schema,   &pn_crops_schema,
 						    &pn_crystal_schema,  &pn_truth_schema,
-						    &pn_specimen_schema, &pn_frames_schema };
+						    &pn_specimen_schema, &pn_poses_schema,
+						    &pn_volumes_schema,  &pn_advice_schema,
+						    &pn_frames_schema };
 	size_t size = 0;
 
 	if (index >= PN_COUNT(heads))
