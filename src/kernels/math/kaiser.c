@@ -7,10 +7,11 @@
 /* modified Bessel function of the first kind, order 0, by its power series */
 static double bessel_i0(double x)
 {
+	const double quarter = x * x / 4;
 	double term = 1, sum = 1;
 
 	for (int k = 1; term > 1e-17 * sum; k++) {
-		term *= (x / (2 * k)) * (x / (2 * k));
+		term *= quarter / ((double)k * k);
 		sum += term;
 	}
 	return sum;
@@ -23,13 +24,14 @@ void pn_kaiser_make(struct pn_kaiser *kaiser, int width, double oversampling)
 	memset(kaiser, 0, sizeof *kaiser);
 	kaiser->width = width;
 	kaiser->beta = M_PI * sqrt(reach * reach - 0.8);
+	const double top = bessel_i0(kaiser->beta);
+
 	for (int i = 0; i <= PN_KAISER_STEPS; i++)
 		for (int t = 0; t < width; t++) {
 			double k = (t + (double)i / PN_KAISER_STEPS - half) / half;
 
 			kaiser->table[i][t] =
-				(float)(k * k < 1 ? bessel_i0(kaiser->beta * sqrt(1 - k * k)) /
-							    bessel_i0(kaiser->beta)
+				(float)(k * k < 1 ? bessel_i0(kaiser->beta * sqrt(1 - k * k)) / top
 						  : 0);
 		}
 }
